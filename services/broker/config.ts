@@ -1,0 +1,64 @@
+import { integer, readConfig, text, type Variables } from '#platform/config.ts';
+
+export interface BrokerLimits {
+  readonly connections: number;
+  /** CONNECTs whose password is being checked at one time, all connections together. */
+  readonly connecting: number;
+  readonly connectMs: number;
+  /** How long a client may leave its receive buffer full before it is dropped. */
+  readonly drainMs: number;
+  readonly keepaliveS: number;
+  /** Packets that a client may send before its CONNECT is answered. */
+  readonly queuedPackets: number;
+  readonly connectBytes: number;
+  readonly packetBytes: number;
+}
+
+export const defaultBrokerLimits: BrokerLimits = {
+  connections: 10_000,
+  connecting: 100,
+  connectMs: 10_000,
+  drainMs: 30_000,
+  keepaliveS: 1_800,
+  queuedPackets: 42,
+  connectBytes: 4_096,
+  // A message of 64 KiB with its topic and packet id; what is longer ends the connection.
+  packetBytes: 65_536 + 512,
+};
+
+export const brokerVariables = {
+  host: text('BROKER_HOST', { about: 'Address that the broker listens on', default: '127.0.0.1' }),
+  port: integer('BROKER_PORT', {
+    about: 'TCP port of the broker (MQTT 3.1.1); 0 takes a free one',
+    unit: '',
+    min: 0,
+    max: 65_535,
+    default: 1883,
+  }),
+  audience: text('BROKER_NAME', {
+    about: "The broker's name, which devices write into their passwords (aud)",
+    default: 'hourseal-broker',
+    pattern: /^[!-~]{1,255}$/,
+  }),
+  connections: integer('BROKER_CONNECTIONS', {
+    about: 'Connections at one time',
+    unit: '',
+    min: 1,
+    max: 1_000_000,
+    default: defaultBrokerLimits.connections,
+  }),
+} satisfies Variables;
+
+export interface BrokerConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly audience: string;
+  readonly limits: Pick<BrokerLimits, 'connections'>;
+}
+
+/** Refused('config') with everything that is wrong. */
+export function readBrokerConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+): BrokerConfig {
+  const { host, port, audience, connections } = readConfig(brokerVariables, environment);
+  return { listen: { host, port }, audience, limits: { connections } };
+}

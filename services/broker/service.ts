@@ -1,0 +1,228 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { Aedes, type Client, type ConnectPacket, type PublishPacket } from 'aedes';
+import { Failed, Refused } from '#core/errors.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { Intake } from '#platform/intake.ts';
+import type { Logger } from '#platform/logger.ts';
+import type { Pool } from '#platform/postgres.ts';
+import type { Service } from '#platform/shutdown.ts';
+import { checkPublication, maySubscribe, type Access } from './access.ts';
+import { defaultBrokerLimits, type BrokerLimits } from './config.ts';
+import { authenticateMeter } from './meters.ts';
+import { createPacketGuard } from './packet-guard.ts';
+
+export interface BrokerContext {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** This broker's name, which every password must carry as `aud`. */
+  readonly audience: string;
+  readonly clock: Clock;
+  readonly database: Pool;
+  readonly intake: Intake;
+  readonly logger: Logger;
+  readonly limits?: Partial<BrokerLimits>;
+}
+
+export interface Broker extends Service {
+  /** Sends to whoever is connected and has subscribed (QoS 1); resolves when it was handed over. */
+  readonly publish: (topic: string, bytes: Uint8Array) => Promise<void>;
+  /** The TCP port, once started. */
+  readonly port: () => number;
+  readonly connections: () => number;
+}
+
+/**
+ * The embedded MQTT 3.1.1 broker. It has no `main.ts`: its whole point is to hold an acknowledgement
+ * until the `intake` in the same process has committed; a broker of its own is what Mosquitto, EMQX
+ * and HiveMQ are for (D6).
+ *
+ * aedes acknowledges right after `authorizePublish` calls back, reads a socket's next chunk only
+ * when all of the last one is answered (which is the back-pressure), and closes the connection when
+ * the callback brings an error. So what was not stored is not acknowledged, and the device, which
+ * must resend after a reconnection anyway, does.
+ */
+export function createBroker(context: BrokerContext): Broker {
+  const limits = { ...defaultBrokerLimits, ...context.limits };
+  const { logger } = context;
+  const meters = new WeakMap<Client, Access>();
+  const aedes = createAedes(limits, meters, context);
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    guard(socket, limits);
+    aedes.handle(socket);
+  });
+  server.maxConnections = limits.connections;
+  server.on('drop', () => logger.warn('a connection beyond the limit was dropped'));
+  aedes.on('clientError', (client, error) => {
+    logger.info({ meter: client.id, why: error.message }, 'connection closed');
+  });
+  aedes.on('connectionError', (_client, error) => {
+    logger.info({ why: error.message }, 'connection refused');
+  });
+  let died: (error: Error) => void = () => undefined;
+  return {
+    died: new Promise((resolve) => {
+      died = resolve;
+    }),
+    start: async () => {
+      await aedes.listen();
+      await listen(server, context.listen);
+      server.on('error', (error) => {
+        died(error);
+      });
+    },
+    stop: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      await new Promise<void>((resolve) => {
+        aedes.close(resolve);
+      });
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+    publish: (topic, payload) =>
+      new Promise((resolve, reject) => {
+        const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), ...once } as const;
+        aedes.publish(packet, (error) => {
+          if (error) reject(new Failed('broker', 'a message was not handed over', { cause: error }));
+          else resolve();
+        });
+      }),
+    port: () => (server.address() as AddressInfo).port,
+    connections: () => aedes.connectedClients,
+  };
+}
+
+const once = { qos: 1, retain: false, dup: false } as const;
+
+function createAedes(
+  limits: BrokerLimits,
+  meters: WeakMap<Client, Access>,
+  context: BrokerContext,
+): Aedes {
+  const wills = new WeakSet<Client>();
+  let connecting = 0;
+  return new Aedes({
+    connectTimeout: limits.connectMs,
+    drainTimeout: limits.drainMs,
+    keepaliveLimit: limits.keepaliveS,
+    queueLimit: limits.queuedPackets,
+    maxInflightInbound: 1,
+    maxClientsIdLength: 64,
+    maxTopicLevels: 5,
+    preConnect: (client, packet, done) => {
+      noteConnect(client, packet, wills);
+      done(null, true);
+    },
+    authenticate: (client, userName, password, done) => {
+      const refuse = (error: unknown): void => {
+        context.logger.info({ meter: client.id, why: reasonOf(error) }, 'may not connect');
+        done(Object.assign(new Error('not authorized'), { returnCode: returnCodeOf(error) }), false);
+      };
+      if (wills.has(client)) {
+        refuse(new Refused('will', 'a meter leaves no will'));
+        return;
+      }
+      if (connecting >= limits.connecting) {
+        refuse(new Failed('busy', 'too many connect at one time'));
+        return;
+      }
+      connecting++;
+      authenticateMeter(
+        context.database,
+        { clientId: client.id, userName, password },
+        { audience: context.audience, nowS: context.clock.nowS() },
+      )
+        .then(
+          (access) => {
+            meters.set(client, access);
+            done(null, true);
+          },
+          refuse,
+        )
+        .finally(() => {
+          connecting--;
+        })
+        .catch((error: unknown) => {
+          context.logger.error({ err: error }, 'a connection could not be set up');
+          client.close();
+        });
+    },
+    authorizePublish: (client, packet, done) => {
+      const access = client === null ? undefined : meters.get(client);
+      takeIn(access, packet, context).then(
+        () => {
+          done(null);
+        },
+        (error: unknown) => {
+          done(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    },
+    authorizeSubscribe: (client, subscription, done) => {
+      const access = meters.get(client);
+      const may = access !== undefined && maySubscribe(access, subscription.topic);
+      // Without a subscription aedes answers with 0x80, failure (MQTT 3.1.1, section 3.9.3).
+      done(null, may ? subscription : null);
+    },
+  });
+}
+
+/**
+ * Nothing outlives a connection here: a receipt says the whole state of its key, so that none needs
+ * to be kept for a device that is away. A device that asks for a persistent session gets a new one.
+ */
+function noteConnect(client: Client, packet: ConnectPacket, wills: WeakSet<Client>): void {
+  packet.clean = true;
+  if (packet.will !== undefined) wills.add(client);
+}
+
+async function takeIn(
+  access: Access | undefined,
+  packet: PublishPacket,
+  { intake, clock }: Pick<BrokerContext, 'intake' | 'clock'>,
+): Promise<void> {
+  if (access === undefined) throw new Refused('topic', 'not connected as a meter');
+  const { topic, qos, retain, payload } = packet;
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+  checkPublication(access, { topic, qos, retain, bytes: bytes.length });
+  await intake({ sender: access.meter, topic, bytes, receivedAt: clock.nowS() });
+}
+
+/** 3 says that the server is to blame, and that trying again is worth it; 5 that it is not. */
+function returnCodeOf(error: unknown): 3 | 5 {
+  return error instanceof Refused ? 5 : 3;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Refused || error instanceof Failed) return `${error.code}: ${error.message}`;
+  return String(error);
+}
+
+/** aedes reads the socket by `read`: what it would get is looked at first. */
+function guard(socket: Socket, limits: BrokerLimits): void {
+  const { accepts } = createPacketGuard(limits);
+  const read = socket.read.bind(socket);
+  socket.read = (size?: number): unknown => {
+    const chunk: unknown = read(size);
+    if (!(chunk instanceof Uint8Array) || accepts(chunk)) return chunk;
+    socket.destroy(new Error('a packet longer than allowed, or not MQTT'));
+    return null;
+  };
+}
+
+async function listen(
+  server: Server,
+  { host, port }: BrokerContext['listen'],
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const failed = (cause: Error): void => {
+      reject(new Failed('listen', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }));
+    };
+    server.once('error', failed);
+    server.listen({ host, port }, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,136 @@
+import { Refused } from './errors.ts';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export function utf8(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+/** Strict UTF-8. A byte order mark is kept, so that no two byte strings give one text. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw new Refused('utf8', 'not valid UTF-8', { cause });
+  }
+}
+
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+export function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += hexOfByte[byte] ?? '';
+  return text;
+}
+
+/** Lowercase hex only. `length` is in bytes. */
+export function fromHex(text: string, length?: number): Uint8Array {
+  if (!/^(?:[0-9a-f]{2})*$/.test(text)) throw new Refused('hex', 'not lowercase hex');
+  if (length !== undefined && text.length !== 2 * length) {
+    throw new Refused('hex', `not ${length} bytes of hex`);
+  }
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++)
+    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+interface Alphabet {
+  readonly name: string;
+  readonly characters: string;
+  readonly valueOf: Int8Array;
+  readonly padded: boolean;
+}
+
+function alphabet(name: string, last: string, padded: boolean): Alphabet {
+  const characters = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789${last}`;
+  const valueOf = new Int8Array(128).fill(-1);
+  for (let i = 0; i < 64; i++) valueOf[characters.charCodeAt(i)] = i;
+  return { name, characters, valueOf, padded };
+}
+
+const standard = alphabet('base64', '+/', true);
+const urlSafe = alphabet('base64url', '-_', false);
+
+function encode(bytes: Uint8Array, { characters, padded }: Alphabet): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 3) {
+    const left = Math.min(3, bytes.length - i);
+    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    for (let k = 0; k <= left; k++) text += characters.charAt((group >> (18 - 6 * k)) & 63);
+    if (padded) text += '='.repeat(3 - left);
+  }
+  return text;
+}
+
+function decode(text: string, { name, valueOf, padded }: Alphabet): Uint8Array {
+  let end = text.length;
+  if (padded) {
+    if (end % 4 !== 0) throw new Refused(name, `${name} of a wrong length`);
+    while (end > 0 && text.length - end < 2 && text.charAt(end - 1) === '=') end--;
+  }
+  const bytes = new Uint8Array(Math.floor((end * 3) / 4));
+  if (end % 4 === 1) throw new Refused(name, `${name} of a wrong length`);
+  let buffer = 0;
+  let bits = 0;
+  let at = 0;
+  for (let i = 0; i < end; i++) {
+    const value = valueOf[text.charCodeAt(i)] ?? -1;
+    if (value < 0) throw new Refused(name, `a character that is not ${name}`);
+    buffer = ((buffer << 6) | value) & 0xffff;
+    bits += 6;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes[at++] = (buffer >> bits) & 0xff;
+    }
+  }
+  // The bits left over must be zero, or two texts would stand for the same bytes.
+  if ((buffer & ((1 << bits) - 1)) !== 0) throw new Refused(name, `${name} with trailing bits`);
+  return bytes;
+}
+
+export const toBase64 = (bytes: Uint8Array): string => encode(bytes, standard);
+/** RFC 4648 section 4 in its only canonical spelling: padded, zero trailing bits, no white space. */
+export const fromBase64 = (text: string): Uint8Array => decode(text, standard);
+export const toBase64Url = (bytes: Uint8Array): string => encode(bytes, urlSafe);
+/** RFC 4648 section 5 in its only canonical spelling here: no padding, zero trailing bits. */
+export const fromBase64Url = (text: string): Uint8Array => decode(text, urlSafe);
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Order of ids (D3): by their ASCII bytes, which for ASCII texts is the order of code units. */
+export function compareAscii(a: string, b: string): -1 | 0 | 1 {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+export function uint32BE(value: number): Uint8Array {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
+    throw new RangeError(`uint32BE: value ${value} is not an unsigned 32-bit integer`);
+  }
+  return new Uint8Array([value >>> 24, value >>> 16, value >>> 8, value]);
+}
+
+export function uint64BE(value: number): Uint8Array {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new RangeError(`uint64BE: value ${value} is not a safe unsigned integer`);
+  }
+  return concat(uint32BE(Math.floor(value / 2 ** 32)), uint32BE(value % 2 ** 32));
+}

@@ -1,0 +1,253 @@
+import { toHex } from '../bytes.ts';
+import { Refused } from '../errors.ts';
+import type { Jws } from '../jws.ts';
+import { verifyJws } from '../jws.ts';
+import { parsePublicJwk, type PublicKey } from '../keys.ts';
+import { leafHash } from '../tlog/tree.ts';
+import { parseAuth, parseEntry, type Entry, type EntryRef } from './entry.ts';
+import { isKnownKind, specOf, unsignedKinds, type Kind } from './kinds.ts';
+import { account, exchange, key, keyEnd, meter, plant, plantChange } from './rules/register.ts';
+import { hour, hourCorrection } from './rules/hours.ts';
+import { cancel } from './rules/life.ts';
+import { genesis, rules } from './rules/log.ts';
+import { decision, fork, freeze, unfreeze, voided } from './rules/oversight.ts';
+import type { Effect, Place, Requirement, Rule } from './rules/rule.ts';
+import { genesisOf, issuers } from './rules/rule.ts';
+import type { LogState } from './state.ts';
+
+/**
+ * The fold over entries: the one place that says what an entry does and which entries are void. The
+ * ledger, the verifier, the audit and every witness use this and nothing else (D3.3).
+ */
+
+type RuleTable = { readonly [K in Kind]: Rule<K> };
+const ruleOf: RuleTable = {
+  account,
+  cancel,
+  decision,
+  exchange,
+  fork,
+  freeze,
+  genesis,
+  hour,
+  'hour-correction': hourCorrection,
+  key,
+  'key-end': keyEnd,
+  meter,
+  plant,
+  'plant-change': plantChange,
+  rules,
+  unfreeze,
+  void: voided,
+};
+
+/** A kind that the rules in force name but this program does not know: nothing can be said. */
+export class UnknownKind extends Error {
+  readonly code = 'unknown-kind';
+}
+
+export interface Judgement {
+  readonly ref: EntryRef;
+  /** Undefined when the bytes are not an entry at all. */
+  readonly entry: Entry | undefined;
+  /** What it broke; an entry that broke a rule is void and changes nothing (D3.3). */
+  readonly violation: { readonly code: string; readonly message: string } | undefined;
+}
+
+export interface AdvanceOptions {
+  /** Index of the entry; by default the next one. A partial verifier skips forward. */
+  readonly index?: number;
+  /** `trust` where the same bytes were verified before they were stored. */
+  readonly signatures?: 'verify' | 'trust';
+  /**
+   * What somebody who holds the evidence found wrong with this entry (a root, a signature, an
+   * energy), or, for one who does not hold it, what a later `void` in the log says of it.
+   */
+  readonly evidence?: { readonly code: string; readonly message: string } | undefined;
+}
+
+/** A judgement whose effect has not been carried out. It holds for the state that it was made on. */
+export interface PendingJudgement extends Judgement {
+  readonly effect: Effect | undefined;
+}
+
+/**
+ * Judges the next entry and folds it into `state`. Throws UnknownKind, or RangeError when indexes go
+ * backwards or, in a whole log, leave one out; a broken rule is a result, not an error.
+ */
+export function advance(
+  state: LogState,
+  bytes: Uint8Array,
+  options: AdvanceOptions = {},
+): Judgement {
+  return applyJudgement(state, judgeNext(state, bytes, options));
+}
+
+/** What `advance` would say, with nothing changed: whoever does not want a violation leaves it there. */
+export function judgeNext(
+  state: LogState,
+  bytes: Uint8Array,
+  options: AdvanceOptions = {},
+): PendingJudgement {
+  const index = options.index ?? state.size;
+  if (index < state.size) throw new RangeError(`advance: entry ${index} is already folded`);
+  if (index > state.size && !state.partial)
+    throw new RangeError(`advance: ${state.size} is missing`);
+  const ref: EntryRef = { index, leafHash: toHex(leafHash(bytes)) };
+  const { entry, effect, violation } = judge(state, { bytes, ref }, options);
+  return { ref, entry, effect, violation };
+}
+
+/** Folds a judgement by `judgeNext` into the same state, which must not have changed since. */
+export function applyJudgement(state: LogState, pending: PendingJudgement): Judgement {
+  const { ref, entry, effect, violation } = pending;
+  if (ref.index < state.size) throw new RangeError(`advance: ${ref.index} is already folded`);
+  state.size = ref.index + 1;
+  if (entry !== undefined) chainHour(state, entry, ref);
+  if (effect !== undefined) {
+    effect();
+    if (entry !== undefined) state.time = entry.time;
+  }
+  if (violation !== undefined) {
+    state.violations.set(ref.index, { ...violation, leafHash: ref.leafHash, voided: false });
+  }
+  return { ref, entry, violation };
+}
+
+interface Judged {
+  readonly entry: Entry | undefined;
+  readonly effect?: Effect;
+  readonly violation?: { readonly code: string; readonly message: string };
+}
+
+function judge(
+  state: LogState,
+  { bytes, ref }: { bytes: Uint8Array; ref: EntryRef },
+  { signatures = 'verify', evidence }: AdvanceOptions,
+): Judged {
+  let entry: Entry | undefined;
+  try {
+    entry = parseEntry(bytes);
+    const place: Place = { state, ref, time: entry.time };
+    if (entry.time < state.time) throw new Refused('time', 'time went backwards');
+    const effect = planEntry(entry, place, signatures);
+    if (evidence !== undefined) return { entry, violation: evidence };
+    return { entry, effect };
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return { entry, violation: { code: error.code, message: error.message } };
+  }
+}
+
+function planEntry(entry: Entry, place: Place, signatures: 'verify' | 'trust'): Effect {
+  const { kind } = entry;
+  const inForce =
+    place.ref.index === 0 ? kind === 'genesis' : genesisOf(place).rules.kinds.includes(kind);
+  if (!inForce) throw new Refused('kind', `the kind ${kind} is not in force`);
+  if (!isKnownKind(kind)) throw new UnknownKind(`the kind ${kind} is not known to this program`);
+  return planKind(kind, entry, { ...place, signatures });
+}
+
+/** Any rule, once the parser of its own kind has seen the spec. */
+interface AnyRule {
+  readonly signers: (spec: unknown, place: Place) => readonly Requirement[];
+  readonly plan: (spec: unknown, place: Place) => Effect;
+}
+
+function planKind(
+  kind: Kind,
+  entry: Entry,
+  { signatures, ...place }: Place & { signatures: 'verify' | 'trust' },
+): Effect {
+  const rule = ruleOf[kind] as AnyRule;
+  const spec = specOf[kind].parse(entry.spec, 'spec');
+  const useNonces = planAuth(entry, rule.signers(spec, place), { ...place, signatures });
+  const effect = rule.plan(spec, place);
+  return () => {
+    useNonces();
+    effect();
+  };
+}
+
+/** Stands for the issuing body among the thumbprints of `usedNonces`; no thumbprint is as short. */
+const issuingBodyNonce = 'issuers';
+
+/** Verifies who signed (D3.3) and that none of the signatures was used before or comes too late. */
+function planAuth(
+  entry: Entry,
+  required: readonly Requirement[],
+  { state, ref, signatures, time }: Place & { signatures: 'verify' | 'trust' },
+): Effect {
+  const kind = entry.kind as Kind;
+  if (unsignedKinds.has(kind)) {
+    if (entry.auth.length > 0) throw new Refused('auth', `${kind} is signed by nobody`);
+    return () => undefined;
+  }
+  const { nonce, notAfter } = entry.spec as { nonce: string; notAfter: number };
+  if (time > notAfter) throw new Refused('expired', 'entered after its notAfter');
+  const body = issuingBody(state, entry, ref.index);
+  const given = new Map<string, Jws>();
+  for (const jws of parseAuth(entry, body.origin)) {
+    if (given.has(jws.header.kid)) throw new Refused('auth', 'the same signer twice');
+    given.set(jws.header.kid, jws);
+  }
+  const kids = [...given.keys()];
+  for (const requirement of required) takeSignatures(requirement, body, { given, signatures });
+  if (given.size > 0) throw new Refused('auth', 'signed by somebody who has no say in it');
+  const used = kids.map((kid) => `${kid} ${nonce}`);
+  // The issuing body is one signer: an action that more of its keys signed than needed counts once.
+  if (required.includes(issuers)) used.push(`${issuingBodyNonce} ${nonce}`);
+  if (used.some((once) => state.usedNonces.has(once))) {
+    throw new Refused('nonce', 'a signature that was used before');
+  }
+  return () => {
+    for (const once of used) state.usedNonces.add(once);
+  };
+}
+
+interface IssuingBody {
+  readonly origin: string;
+  readonly issuers: readonly PublicKey[];
+  readonly threshold: number;
+}
+
+/** The keys that `genesis` names sign `genesis` itself; afterwards they are part of the state. */
+function issuingBody(state: LogState, entry: Entry, index: number): IssuingBody {
+  if (index > 0 && state.genesis !== undefined) return state.genesis;
+  const spec = specOf.genesis.parse(entry.spec, 'spec');
+  return {
+    origin: spec.origin,
+    issuers: spec.issuers.keys.map((jwk) => parsePublicJwk(jwk)),
+    threshold: spec.issuers.threshold,
+  };
+}
+
+/** Takes out of `given` what a requirement needs; Refused('auth' | 'signature') when it is not there. */
+function takeSignatures(
+  requirement: Requirement,
+  body: IssuingBody,
+  { given, signatures }: { given: Map<string, Jws>; signatures: 'verify' | 'trust' },
+): void {
+  const candidates = 'key' in requirement ? [requirement.key] : body.issuers;
+  const needed = 'key' in requirement ? 1 : body.threshold;
+  let found = 0;
+  for (const candidate of candidates) {
+    const jws = given.get(candidate.kid);
+    if (jws === undefined) continue;
+    if (signatures === 'verify') verifyJws(jws, candidate);
+    given.delete(candidate.kid);
+    found++;
+  }
+  if (found < needed) {
+    const who = 'key' in requirement ? `key ${requirement.key.kid}` : 'the issuing body';
+    throw new Refused('auth', `not signed by ${who}`);
+  }
+}
+
+/** `prev` chains every hour entry that names the plant, also void ones, so that a void breaks no chain. */
+function chainHour(state: LogState, entry: Entry, ref: EntryRef): void {
+  if (entry.kind !== 'hour' && entry.kind !== 'hour-correction') return;
+  const { plant: name } = entry.spec as { plant?: unknown };
+  const found = typeof name === 'string' ? state.plants.get(name) : undefined;
+  if (found !== undefined) found.latest = ref;
+}

@@ -1,0 +1,88 @@
+import { Refused } from '../errors.ts';
+import { UnknownKind } from './fold.ts';
+
+/** The nine steps of a verification, in their order (D3.5). */
+export const stepNames = [
+  'form',
+  'checkpoint',
+  'quorum',
+  'entries',
+  'evidence',
+  'signatures',
+  'energy',
+  'issue',
+  'life',
+] as const;
+export type StepName = (typeof stepNames)[number];
+export type StepResult = 'pass' | 'fail' | 'unknown';
+
+export interface Step {
+  readonly number: number;
+  readonly name: StepName;
+  readonly result: StepResult;
+  /** What was shown, or why it was not, in one sentence for people. */
+  readonly reason: string;
+}
+
+/** What a step found: a value for the steps that rest on it, and how far it carries. */
+export interface Finding<T> {
+  readonly value: T;
+  readonly reason: string;
+  /** `pass` unless the step says that it cannot decide. */
+  readonly result?: 'pass' | 'unknown';
+}
+
+/** A step rests on another one that did not pass. */
+class Unreached extends Error {}
+
+export interface Ladder {
+  readonly steps: readonly Step[];
+  /**
+   * Takes one step. The function returned gives its value to later steps, which become `unknown`
+   * when there is none. Only Refused and UnknownKind are verdicts; anything else is a fault of ours.
+   */
+  readonly climb: <T>(name: StepName, work: () => Finding<T>) => () => T;
+  /** Computes something several steps share, without being a step: its failure is theirs. */
+  readonly share: <T>(work: () => T) => () => T;
+}
+
+export function createLadder(): Ladder {
+  const steps: Step[] = [];
+  const note = (name: StepName, result: StepResult, reason: string): void => {
+    steps.push({ number: stepNames.indexOf(name) + 1, name, result, reason });
+  };
+  return {
+    steps,
+    climb(name, work) {
+      try {
+        const { value, reason, result = 'pass' } = work();
+        note(name, result, reason);
+        return () => value;
+      } catch (error) {
+        note(name, ...verdictOf(error));
+        return () => {
+          throw new Unreached(`it rests on step ${stepNames.indexOf(name) + 1}, ${name}`);
+        };
+      }
+    },
+    share(work) {
+      let outcome: { readonly value: ReturnType<typeof work> } | { readonly error: unknown };
+      try {
+        outcome = { value: work() };
+      } catch (error) {
+        outcome = { error };
+      }
+      return () => {
+        if ('error' in outcome) throw outcome.error;
+        return outcome.value;
+      };
+    },
+  };
+}
+
+function verdictOf(error: unknown): [StepResult, string] {
+  if (error instanceof Refused) return ['fail', error.message];
+  if (error instanceof Unreached) return ['unknown', `not looked at: ${error.message}`];
+  if (error instanceof UnknownKind) return ['unknown', error.message];
+  throw error;
+}

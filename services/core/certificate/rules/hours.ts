@@ -1,0 +1,299 @@
+import { Refused } from '../../errors.ts';
+import { hourSeconds } from '../../energy/hours.ts';
+import type { EntryRef } from '../entry.ts';
+import type { Range, SpecOf } from '../kinds.ts';
+import { changePieces, issueRange, issuedRangesOf, lastUnit, piecesWithin } from '../series.ts';
+import { quantity, unitsToWithdraw, type Series } from '../series.ts';
+import { seriesOfPlant, type HourState, type PlantState } from '../state.ts';
+import { genesisOf, plantOf, type Effect, type Place, type Rule } from './rule.ts';
+
+/** The rules of sealing, issuing and correcting (D4.3). */
+
+type OpenHour = Extract<SpecOf<'hour'>, { certificates: object }>;
+type OpenCorrection = Extract<SpecOf<'hour-correction'>, { certificates: object }>;
+
+/** What an hour's latest version certifies, and what an entry therefore has to move. Wh. */
+export interface Movement {
+  readonly certifiedWh: number;
+  readonly issuedWh: number;
+  readonly nettedWh: number;
+  readonly withdrawn: readonly Range[];
+  readonly deficitWh: number;
+}
+
+/** Only generation from a source that the rules name, at a plant that is not frozen, is certified. */
+function mayCertify(plant: PlantState, place: Place): boolean {
+  const { eligibleSources } = genesisOf(place).rules;
+  const { type, source } = plant.spec;
+  return type === 'production' && !plant.frozen && eligibleSources.includes(source);
+}
+
+/** What a first `hour` moves: everything it certifies, less what the plant owes (D4.3). */
+export function planIssue(
+  plant: PlantState,
+  hour: Pick<OpenHour, 'generation' | 'quality'>,
+  place: Place,
+): Movement {
+  const certifies = mayCertify(plant, place) && hour.quality !== 'disputed';
+  return increase(plant, 0, certifies ? hour.generation : 0);
+}
+
+function increase(plant: PlantState, before: number, after: number): Movement {
+  const nettedWh = Math.min(plant.deficitWh, after - before);
+  return {
+    certifiedWh: after,
+    issuedWh: after - before - nettedWh,
+    nettedWh,
+    withdrawn: [],
+    deficitWh: plant.deficitWh - nettedWh,
+  };
+}
+
+function unmoved(plant: PlantState, certifiedWh: number): Movement {
+  return { certifiedWh, issuedWh: 0, nettedWh: 0, withdrawn: [], deficitWh: plant.deficitWh };
+}
+
+/**
+ * What a correction moves (D4.3): an increase within `correctWithinS` issues the difference; a
+ * decrease withdraws first the plant account's own active units of that hour, highest number first,
+ * and what others hold becomes a deficit; a disputed hour moves nothing already issued. Whether the
+ * plant may still be certified matters to an increase alone.
+ */
+export function planCorrection(
+  plant: PlantState,
+  hour: Pick<OpenHour, 'generation' | 'quality' | 'interval'>,
+  place: Place,
+): Movement {
+  const previous = plant.hours.get(hour.interval.start);
+  const before = previous?.certifiedWh ?? 0;
+  if (hour.quality === 'disputed') return unmoved(plant, before);
+  if (hour.generation >= before) {
+    const end = hour.interval.start + hourSeconds;
+    const inTime = place.time <= end + genesisOf(place).rules.correctWithinS;
+    const certifies = inTime && mayCertify(plant, place);
+    return certifies ? increase(plant, before, hour.generation) : unmoved(plant, before);
+  }
+  const amount = before - hour.generation;
+  const series = seriesIn(place, plant.spec.plant);
+  const issued = (previous?.issued ?? []).flatMap((range) => issuedRangesOf(series, range));
+  const withdrawn = unitsToWithdraw(issued, { owner: plant.spec.account, amount });
+  const taken = withdrawn.reduce((sum, range) => sum + quantity(range), 0);
+  return {
+    certifiedWh: hour.generation,
+    issuedWh: 0,
+    nettedWh: 0,
+    withdrawn,
+    deficitWh: plant.deficitWh + amount - taken,
+  };
+}
+
+/** The `certificates` member that says a movement; a range continues the plant's numbering. */
+export function certificatesOf(
+  movement: Movement,
+  nextUnit: number,
+): { deficit: number; netted: number; issued?: Range } {
+  const { issuedWh, nettedWh, deficitWh } = movement;
+  const base = { deficit: deficitWh, netted: nettedWh };
+  return issuedWh === 0
+    ? base
+    : { ...base, issued: { from: nextUnit, to: nextUnit + issuedWh - 1 } };
+}
+
+export function nextUnitOf(place: Pick<Place, 'state'>, plant: string): number {
+  return lastUnit(seriesIn(place, plant)) + 1;
+}
+
+/** The plant's series as it stands; `seriesFor` creates it when a first hour is booked. */
+function seriesIn({ state }: Pick<Place, 'state'>, plant: string): Series {
+  return state.series.get(seriesOfPlant(plant)) ?? { ranges: [] };
+}
+
+function sameRef(a: EntryRef | undefined, b: EntryRef | undefined): boolean {
+  return a?.index === b?.index && a?.leafHash === b?.leafHash;
+}
+
+/** What both kinds must say rightly: an hour that has ended, and the chain. */
+function requirePlace(spec: SpecOf<'hour'> | SpecOf<'hour-correction'>, place: Place): PlantState {
+  const plant = plantOf(place, spec.plant);
+  const { start } = spec.interval;
+  if (start % hourSeconds !== 0) throw new Refused('interval', 'not the start of an hour');
+  if (start + hourSeconds > place.time) throw new Refused('interval', 'the hour has not ended');
+  const committed = 'commitment' in spec;
+  if (committed !== (plant.spec.disclosure === 'committed')) {
+    throw new Refused('disclosure', `the plant's hours are ${plant.spec.disclosure}`);
+  }
+  if (!place.state.partial && !sameRef(spec.prev, plant.latest)) {
+    throw new Refused('prev', "not the plant's latest entry");
+  }
+  return plant;
+}
+
+function requireWithinCapacity(plant: PlantState, spec: OpenHour | OpenCorrection, place: Place) {
+  const { capacityPpm } = genesisOf(place).rules;
+  const limit = (BigInt(plant.spec.capacityW) * BigInt(capacityPpm)) / 1_000_000n;
+  if (spec.quality !== 'disputed' && BigInt(spec.generation) > limit) {
+    throw new Refused('capacity', 'generation above the capacity, yet not disputed');
+  }
+}
+
+/** `partial` verifiers do not know the deficit or the numbering before, and take them as stated. */
+function requireCertificates(
+  certificates: OpenHour['certificates'],
+  movement: Movement,
+  place: Place & { readonly plant: string },
+): void {
+  const { issued, netted, deficit } = certificates;
+  if (issued !== undefined && issued.to < issued.from)
+    throw new Refused('issued', 'an empty range');
+  const issuedWh = issued === undefined ? 0 : quantity(issued);
+  if (issuedWh + netted !== movement.issuedWh + movement.nettedWh) {
+    throw new Refused('issued', `issues ${issuedWh} Wh where ${movement.issuedWh} Wh are due`);
+  }
+  if (issued !== undefined && issued.from < nextUnitOf(place, place.plant)) {
+    throw new Refused('issued', `unit ${issued.from} was issued before`);
+  }
+  if (place.state.partial) return;
+  if (netted !== movement.nettedWh || deficit !== movement.deficitWh) {
+    throw new Refused(
+      'deficit',
+      `a deficit of ${deficit} Wh where ${movement.deficitWh} Wh are due`,
+    );
+  }
+  if (issued !== undefined && issued.from !== nextUnitOf(place, place.plant)) {
+    throw new Refused('issued', `does not continue the numbering at ${issued.from}`);
+  }
+}
+
+export const hour: Rule<'hour'> = {
+  signers: () => [],
+  plan(spec, place) {
+    const plant = requirePlace(spec, place);
+    const { start } = spec.interval;
+    // A correction needs no such check: what is sealed can be corrected, also after an end set later.
+    if (start < plant.sealFrom || start >= (plant.spec.endsAt ?? Number.POSITIVE_INFINITY)) {
+      throw new Refused('interval', "an hour outside the plant's life");
+    }
+    if (plant.hours.has(start)) throw new Refused('sealed', 'that hour is sealed already');
+    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place));
+    requireWithinCapacity(plant, spec, place);
+    const movement = planIssue(plant, spec, place);
+    requireCertificates(spec.certificates, movement, { ...place, plant: spec.plant });
+    return () => {
+      const { issued } = spec.certificates;
+      const hourState: HourState = {
+        ref: place.ref,
+        quality: spec.quality,
+        certifiedWh: movement.certifiedWh,
+        issued: issued === undefined ? [] : [issued],
+      };
+      move({ plant, spec, movement, place }, 0);
+      plant.hours.set(start, hourState);
+    };
+  },
+};
+
+function committedHour(place: Place): HourState {
+  return { ref: place.ref, quality: undefined, certifiedWh: 0, issued: [] };
+}
+
+export const hourCorrection: Rule<'hour-correction'> = {
+  signers: () => [],
+  plan(spec, place): Effect {
+    const plant = requirePlace(spec, place);
+    const { start } = spec.interval;
+    const previous = plant.hours.get(start);
+    if (previous === undefined || !sameRef(previous.ref, spec.amends)) {
+      throw new Refused('amends', 'does not amend the latest version of its hour');
+    }
+    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place));
+    requireWithinCapacity(plant, spec, place);
+    const movement = planCorrection(plant, spec, place);
+    requireCertificates(spec.certificates, movement, { ...place, plant: spec.plant });
+    if (place.state.partial) {
+      const decreaseWh = Math.max(0, previous.certifiedWh - movement.certifiedWh);
+      requireOwnWithdrawn(spec, { plant, place, decreaseWh });
+    } else requireWithdrawn(spec.certificates.withdrawn, movement.withdrawn);
+    return () => {
+      const { issued } = spec.certificates;
+      move({ plant, spec, movement, place }, previous.certifiedWh);
+      plant.hours.set(start, {
+        ref: place.ref,
+        quality: spec.quality,
+        certifiedWh: movement.certifiedWh,
+        issued: issued === undefined ? previous.issued : [...previous.issued, issued],
+      });
+    };
+  },
+};
+
+function requireWithdrawn(stated: readonly Range[], due: readonly Range[]): void {
+  const same =
+    stated.length === due.length &&
+    stated.every(({ from, to }, i) => from === due[i]?.from && to === due[i].to);
+  if (!same) throw new Refused('withdrawn', "not the account's own active units, highest first");
+}
+
+/**
+ * What a verifier with a part of the log can still say of withdrawn units: they are the account's
+ * own active ones of that hour as far as it knows, each named once, and no more than the decrease.
+ */
+function requireOwnWithdrawn(
+  { interval, certificates: { withdrawn } }: OpenCorrection,
+  { plant, place, decreaseWh }: { plant: PlantState; place: Place; decreaseWh: number },
+): void {
+  const series = seriesIn(place, plant.spec.plant);
+  let leftWh = decreaseWh;
+  let next = 1;
+  for (const range of withdrawn) {
+    const own = piecesWithin(series, range).every(
+      ({ owner, state }) => owner === plant.spec.account && state === 'active',
+    );
+    const ofThatHour = issuedRangesOf(series, range).every(
+      ({ hourStart }) => hourStart === interval.start,
+    );
+    leftWh -= quantity(range);
+    if (!own || !ofThatHour || range.from < next || leftWh < 0) {
+      throw new Refused('withdrawn', "not the account's own active units of that hour");
+    }
+    next = range.to + 1;
+  }
+}
+
+interface Move {
+  readonly plant: PlantState;
+  readonly spec: OpenHour | OpenCorrection;
+  readonly movement: Movement;
+  readonly place: Place;
+}
+
+/** Books issued, withdrawn and deficit, and holds the balance of D4.3 after every entry. */
+function move({ plant, spec, movement, place }: Move, certifiedBefore: number): void {
+  const { state, ref } = place;
+  const series = seriesFor(place, spec.plant);
+  const { issued } = spec.certificates;
+  const withdrawn = 'withdrawn' in spec.certificates ? spec.certificates.withdrawn : [];
+  if (issued !== undefined) {
+    const hourStart = spec.interval.start;
+    issueRange(series, issued, { index: ref.index, hourStart, owner: plant.spec.account });
+    plant.issuedWh += quantity(issued);
+  }
+  for (const range of withdrawn) {
+    changePieces(series, range, { state: 'withdrawn', lastIndex: ref.index });
+    plant.withdrawnWh += quantity(range);
+  }
+  plant.deficitWh = spec.certificates.deficit;
+  plant.certifiedWh += movement.certifiedWh - certifiedBefore;
+  const balance = plant.issuedWh - plant.withdrawnWh - plant.deficitWh;
+  if (!state.partial && balance !== plant.certifiedWh) {
+    throw new Error(`${spec.plant}: issued - withdrawn - deficit is not what is certified`);
+  }
+}
+
+function seriesFor({ state }: Place, plant: string): Series {
+  const name = seriesOfPlant(plant);
+  const found = state.series.get(name);
+  if (found !== undefined) return found;
+  const created: Series = { ranges: [] };
+  state.series.set(name, created);
+  return created;
+}

@@ -1,0 +1,47 @@
+import { Refused } from '../../errors.ts';
+import type { Item } from '../kinds.ts';
+import { changePieces, piecesWithin, type Series } from '../series.ts';
+import { accountOf, type Place, type Rule } from './rule.ts';
+
+/** The rules of certificates as property (D4.4). Every action is signed by the account that acts. */
+
+function seriesOf({ state }: Place, name: string): Series {
+  const found = state.series.get(name);
+  if (found === undefined) throw new Refused('series', `no series ${name}`);
+  return found;
+}
+
+/** Every unit of every item belongs to the account and is active; no unit is named twice. */
+function requireOwnActive(items: readonly Item[], account: string, place: Place): void {
+  const named = new Map<string, Item[]>();
+  for (const item of items) {
+    const others = named.get(item.series) ?? [];
+    if (others.some(({ from, to }) => item.from <= to && from <= item.to)) {
+      throw new Refused('range', `${item.series} ${item.from} to ${item.to} is named twice`);
+    }
+    named.set(item.series, [...others, item]);
+    for (const piece of piecesWithin(seriesOf(place, item.series), item)) {
+      if (piece.owner !== account) {
+        throw new Refused('owner', `${item.series} ${piece.from} belongs to ${piece.owner}`);
+      }
+      if (piece.state !== 'active') {
+        throw new Refused('state', `${item.series} ${piece.from} is ${piece.state}`);
+      }
+    }
+  }
+}
+
+export const cancel: Rule<'cancel'> = {
+  signers: (spec, place) => [{ key: accountOf(place, spec.account).key }],
+  plan(spec, place) {
+    if (accountOf(place, spec.account).frozen) throw new Refused('frozen', 'a frozen account');
+    if (spec.period.to < spec.period.from) throw new Refused('range', 'an empty period');
+    requireOwnActive(spec.items, spec.account, place);
+    return () => {
+      for (const item of spec.items) {
+        const change = { state: 'cancelled', lastIndex: place.ref.index } as const;
+        changePieces(seriesOf(place, item.series), item, change);
+      }
+    };
+  },
+};

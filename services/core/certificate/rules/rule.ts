@@ -1,0 +1,70 @@
+import { Refused } from '../../errors.ts';
+import type { PublicKey } from '../../keys.ts';
+import type { EntryRef } from '../entry.ts';
+import type { Kind, SpecOf } from '../kinds.ts';
+import type {
+  AccountState,
+  Genesis,
+  KeyState,
+  LogState,
+  MeterState,
+  PlantState,
+} from '../state.ts';
+
+/** Where an entry stands, and the state of the log before it. */
+export interface Place {
+  readonly state: LogState;
+  readonly ref: EntryRef;
+  readonly time: number;
+}
+
+/** Who must have signed an entry: the issuing body with its threshold, or a single key. */
+export type Requirement = { readonly issuers: true } | { readonly key: PublicKey };
+
+/** Carries out what an entry says. It cannot fail: all that could was checked while planning. */
+export type Effect = () => void;
+
+/**
+ * The rule of one kind (D3.3, D4). `plan` throws Refused with the violation's code, or returns the
+ * effect; it changes nothing itself.
+ */
+export interface Rule<K extends Kind> {
+  readonly signers: (spec: SpecOf<K>, place: Place) => readonly Requirement[];
+  readonly plan: (spec: SpecOf<K>, place: Place) => Effect;
+}
+
+export const issuers: Requirement = { issuers: true };
+
+export function genesisOf({ state }: Place): Genesis {
+  if (state.genesis === undefined) throw new Refused('genesis', 'there is no genesis before it');
+  return state.genesis;
+}
+
+export function accountOf({ state }: Place, account: string): AccountState {
+  const found = state.accounts.get(account);
+  if (found === undefined) throw new Refused('account', `no account ${account}`);
+  return found;
+}
+
+export function plantOf({ state }: Place, plant: string): PlantState {
+  const found = state.plants.get(plant);
+  if (found === undefined) throw new Refused('plant', `no plant ${plant}`);
+  return found;
+}
+
+export function meterOf({ state }: Place, meter: string): MeterState {
+  const found = state.meters.get(meter);
+  if (found === undefined) throw new Refused('meter', `no meter ${meter}`);
+  return found;
+}
+
+export function keyOf({ state }: Place, kid: string): KeyState {
+  const found = state.keys.get(kid);
+  if (found === undefined) throw new Refused('key', `no meter key ${kid}`);
+  return found;
+}
+
+/** The signature of the account that owns a plant. */
+export function plantAccount(place: Place, plant: string): Requirement {
+  return { key: accountOf(place, plantOf(place, plant).spec.account).key };
+}

@@ -1,0 +1,154 @@
+import { Refused } from '../errors.ts';
+import { withdrawnRangesLimit, type Range } from './kinds.ts';
+
+/** What has become of a watt-hour (D4.4); later issues add states, never reuse a name. */
+export type UnitState = 'active' | 'cancelled' | 'withdrawn';
+
+/** A contiguous part of an issued range whose units have one owner and one state. */
+export interface Piece {
+  readonly from: number;
+  readonly to: number;
+  readonly owner: string;
+  readonly state: UnitState;
+  /** The entry that last changed it. */
+  readonly lastIndex: number;
+}
+
+/** A range as an hour issued it. `pieces` cover it without gap or overlap, ascending. */
+export interface IssuedRange {
+  readonly from: number;
+  readonly to: number;
+  readonly index: number;
+  readonly hourStart: number;
+  pieces: readonly Piece[];
+}
+
+/**
+ * The units 1, 2, 3 … of one series in the order of issue. Ranges are appended in ascending order
+ * and never move. A verifier that has only some of the log's entries has gaps between ranges.
+ */
+export interface Series {
+  readonly ranges: IssuedRange[];
+}
+
+export function quantity({ from, to }: Range): number {
+  return to - from + 1;
+}
+
+export function requireRange(range: Range): void {
+  if (range.to < range.from) throw new Refused('range', `${range.from} to ${range.to} is empty`);
+}
+
+/** The highest unit ever issued, 0 when none was. */
+export function lastUnit(series: Series): number {
+  return series.ranges.at(-1)?.to ?? 0;
+}
+
+export function issueRange(
+  series: Series,
+  range: Range,
+  { index, hourStart, owner }: { index: number; hourStart: number; owner: string },
+): void {
+  const piece: Piece = { ...range, owner, state: 'active', lastIndex: index };
+  series.ranges.push({ from: range.from, to: range.to, index, hourStart, pieces: [piece] });
+}
+
+/** Index of the issued range that holds `unit`, or -1. */
+function positionOf(series: Series, unit: number): number {
+  let low = 0;
+  let high = series.ranges.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const range = series.ranges[middle];
+    if (range === undefined) return -1;
+    if (unit < range.from) high = middle - 1;
+    else if (unit > range.to) low = middle + 1;
+    else return middle;
+  }
+  return -1;
+}
+
+/** The issued ranges that `range` touches, ascending; Refused('range') where a unit was never issued. */
+export function issuedRangesOf(series: Series, range: Range): readonly IssuedRange[] {
+  requireRange(range);
+  const found: IssuedRange[] = [];
+  let next = range.from;
+  for (let at = positionOf(series, next); next <= range.to; at++) {
+    const issued = at < 0 ? undefined : series.ranges[at];
+    if (issued === undefined || next < issued.from) {
+      throw new Refused('range', `unit ${next} was never issued`);
+    }
+    found.push(issued);
+    next = issued.to + 1;
+  }
+  return found;
+}
+
+/** The parts of pieces that lie inside `range`, ascending. */
+export function piecesWithin(series: Series, range: Range): readonly Piece[] {
+  return issuedRangesOf(series, range).flatMap(({ pieces }) =>
+    pieces
+      .filter((piece) => piece.to >= range.from && piece.from <= range.to)
+      .map((piece) => ({
+        ...piece,
+        from: Math.max(piece.from, range.from),
+        to: Math.min(piece.to, range.to),
+      })),
+  );
+}
+
+/** Gives every unit of `range` the new owner or state, splitting pieces at its ends. */
+export function changePieces(
+  series: Series,
+  range: Range,
+  change: { owner?: string; state?: UnitState; lastIndex: number },
+): void {
+  for (const issued of issuedRangesOf(series, range)) {
+    issued.pieces = issued.pieces.flatMap((piece) => splitAndChange(piece, range, change));
+  }
+}
+
+function splitAndChange(
+  piece: Piece,
+  range: Range,
+  change: { owner?: string; state?: UnitState; lastIndex: number },
+): readonly Piece[] {
+  if (piece.to < range.from || piece.from > range.to) return [piece];
+  const parts: Piece[] = [];
+  if (piece.from < range.from) parts.push({ ...piece, to: range.from - 1 });
+  parts.push({
+    ...piece,
+    ...change,
+    from: Math.max(piece.from, range.from),
+    to: Math.min(piece.to, range.to),
+  });
+  if (piece.to > range.to) parts.push({ ...piece, from: range.to + 1 });
+  return parts;
+}
+
+/**
+ * The units that a decrease of `amount` withdraws (D4.3): the active ones of `owner` in `issued`,
+ * highest number first. Returned ascending, neighbours merged; fewer units when there are no more,
+ * or when they lie in more ranges than an entry can hold: else whoever cuts its units small enough
+ * could keep a decrease out of the log.
+ */
+export function unitsToWithdraw(
+  issued: readonly IssuedRange[],
+  { owner, amount }: { owner: string; amount: number },
+): readonly Range[] {
+  const taken: { from: number; to: number }[] = [];
+  let left = amount;
+  const pieces = issued.flatMap(({ pieces: parts }) => parts).toSorted((a, b) => b.from - a.from);
+  for (const piece of pieces) {
+    if (left === 0) break;
+    if (piece.owner !== owner || piece.state !== 'active') continue;
+    const count = Math.min(left, quantity(piece));
+    const range = { from: piece.to - count + 1, to: piece.to };
+    const above = taken.at(-1);
+    if (above !== undefined && above.from === range.to + 1) above.from = range.from;
+    else if (taken.length === withdrawnRangesLimit) break;
+    else taken.push(range);
+    left -= count;
+  }
+  return taken.reverse();
+}

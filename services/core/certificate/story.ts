@@ -1,0 +1,93 @@
+import { fromBase64, toHex } from '../bytes.ts';
+import { Refused } from '../errors.ts';
+import { leafHash } from '../tlog/tree.ts';
+import { parseEntry, type Entry } from './entry.ts';
+import { advance, type Judgement } from './fold.ts';
+import { specOf, type SpecOf } from './kinds.ts';
+import type { Proof } from './proof.ts';
+import { emptyState, type LogState } from './state.ts';
+
+/** An entry of a proof file, parsed as far as everything needs it. */
+export interface ToldEntry {
+  readonly index: number;
+  readonly data: Uint8Array;
+  readonly path: readonly string[];
+  readonly leafHash: Uint8Array;
+}
+
+export type SealedHour =
+  | { readonly kind: 'hour'; readonly spec: OpenHour }
+  | { readonly kind: 'hour-correction'; readonly spec: OpenCorrection };
+type OpenHour = Extract<SpecOf<'hour'>, { certificates: object }>;
+type OpenCorrection = Extract<SpecOf<'hour-correction'>, { certificates: object }>;
+
+/** The entries of a proof file as bytes and hashes. Throws Refused when they are not even that. */
+export function openEntries(proof: Proof): readonly ToldEntry[] {
+  return proof.entries.map(({ index, data, path }) => {
+    const bytes = fromBase64(data);
+    return { index, data: bytes, path, leafHash: leafHash(bytes) };
+  });
+}
+
+/** The `genesis` that a proof file brings along. It proves itself by its place in the log. */
+export function openGenesis(entries: readonly ToldEntry[]): SpecOf<'genesis'> {
+  const first = entries[0];
+  if (first?.index !== 0) throw new Refused('genesis', 'the genesis of the log is missing');
+  const entry = parseEntry(first.data);
+  if (entry.kind !== 'genesis') throw new Refused('genesis', 'entry 0 is not a genesis');
+  return specOf.genesis.parse(entry.spec, 'spec');
+}
+
+/** The entry that issued the bundle. Committed hours issue nothing, so it is an open one. */
+export function openIssuingHour(proof: Proof, entries: readonly ToldEntry[]): SealedHour {
+  const found = entries.find(({ index }) => index === proof.hour);
+  if (found === undefined) throw new Refused('hour', `entry ${proof.hour} is missing`);
+  const entry: Entry = parseEntry(found.data);
+  if (entry.kind === 'hour') {
+    const spec = specOf.hour.parse(entry.spec, 'spec');
+    if ('certificates' in spec) return { kind: 'hour', spec };
+  } else if (entry.kind === 'hour-correction') {
+    const spec = specOf['hour-correction'].parse(entry.spec, 'spec');
+    if ('certificates' in spec) return { kind: 'hour-correction', spec };
+  }
+  throw new Refused('hour', `entry ${proof.hour} issues no certificates`);
+}
+
+/**
+ * The state of the log as far as a proof file tells it, folded in two parts: up to the entry that
+ * issued the bundle, which the evidence is judged by, and to the end.
+ */
+export interface Story {
+  readonly state: LogState;
+  readonly judgements: readonly Judgement[];
+  /** Folds the rest, from the issuing entry on, and returns all judgements. Call it once. */
+  readonly finish: () => readonly Judgement[];
+}
+
+export function tellStory(proof: Proof, entries: readonly ToldEntry[]): Story {
+  const state = emptyState({ partial: true });
+  const voided = namedVoid(entries);
+  const fold = ({ index, data }: ToldEntry): Judgement =>
+    advance(state, data, { index, evidence: voided.get(index) });
+  const judgements = entries.filter(({ index }) => index < proof.hour).map(fold);
+  return {
+    state,
+    judgements,
+    finish: () => [...judgements, ...entries.filter(({ index }) => index >= proof.hour).map(fold)],
+  };
+}
+
+/** Entries of the file that another entry of the file declares void. */
+function namedVoid(
+  entries: readonly ToldEntry[],
+): ReadonlyMap<number, { code: string; message: string }> {
+  const hashes = new Map(entries.map((entry) => [entry.index, toHex(entry.leafHash)]));
+  const found = new Map<number, { code: string; message: string }>();
+  for (const { index: by, data } of entries) {
+    const entry = parseEntry(data);
+    if (entry.kind !== 'void') continue;
+    const { index, leafHash: hash, code } = specOf.void.parse(entry.spec, 'spec');
+    if (hashes.get(index) === hash) found.set(index, { code, message: `void by entry ${by}` });
+  }
+  return found;
+}

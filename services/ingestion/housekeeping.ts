@@ -1,0 +1,94 @@
+import { Failed } from '#core/errors.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { Logger } from '#platform/logger.ts';
+import type { Pool } from '#platform/postgres.ts';
+import { rollUp } from './rollup.ts';
+
+export interface HousekeepingLimits {
+  readonly rollupEveryMs: number;
+  readonly rollupBatches: number;
+  /** News that nobody fetched; the database is the truth, so they may go (D5, step 3). */
+  readonly outboxKeptS: number;
+  readonly unsignedKeptS: number;
+  readonly sweepRows: number;
+}
+
+const sweepOutboxSql = `
+  delete from outbox where outbox_id in (
+    select outbox_id from outbox where created_at < $1 order by outbox_id limit $2)`;
+const sweepQuarantineSql = `
+  delete from quarantine where quarantine_id in (
+    select quarantine_id from quarantine
+     where not signed and received_at < $1 limit $2)`;
+
+const sweepEveryMs = 60_000;
+
+export interface Housekeeping {
+  /** Ends the work under way; rejects with what ended it before, if anything did. */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * What ingestion does when nobody waits: roll-ups, and rows whose time is over. In real time, since
+ * it paces the load on the machine. A failing database is tried again; anything else is an error of
+ * ours, told to `onDeath`.
+ */
+export function startHousekeeping(
+  context: {
+    readonly pool: Pool;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly keepRollups: boolean;
+    readonly onDeath: (error: Error) => void;
+  },
+  limits: HousekeepingLimits,
+): Housekeeping {
+  const { pool, clock, logger } = context;
+  const stopping = new AbortController();
+  let sweptMs = Number.NEGATIVE_INFINITY;
+
+  const turn = async (): Promise<boolean> => {
+    if (performance.now() - sweptMs > sweepEveryMs) {
+      sweptMs = performance.now();
+      const nowS = clock.nowS();
+      await pool.run(sweepOutboxSql, [nowS - limits.outboxKeptS, limits.sweepRows]);
+      await pool.run(sweepQuarantineSql, [nowS - limits.unsignedKeptS, limits.sweepRows]);
+    }
+    return context.keepRollups && (await rollUp(pool, limits.rollupBatches)) > 0;
+  };
+
+  const work = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      let more = false;
+      try {
+        more = await turn();
+      } catch (error) {
+        if (!(error instanceof Failed)) throw error;
+        logger.warn({ err: error }, 'housekeeping failed, to be tried again');
+      }
+      await pause(more ? 0 : limits.rollupEveryMs, stopping.signal);
+    }
+  };
+  const ended = work().catch((error: unknown) => {
+    context.onDeath(error instanceof Error ? error : new Error(String(error)));
+  });
+  return {
+    stop: async () => {
+      stopping.abort();
+      await ended;
+    },
+  };
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const go = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', go);
+      resolve();
+    };
+    const timer = setTimeout(go, ms);
+    signal.addEventListener('abort', go);
+  });
+}

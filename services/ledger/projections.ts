@@ -1,0 +1,245 @@
+import { fromHex } from '#core/bytes.ts';
+import { Fatal } from '#core/errors.ts';
+import type { Judgement } from '#core/certificate/fold.ts';
+import { specOf, type Range, type SpecOf } from '#core/certificate/kinds.ts';
+import { issuedRangesOf, type IssuedRange } from '#core/certificate/series.ts';
+import { seriesOfPlant, type LogState } from '#core/certificate/state.ts';
+import { parsePublicJwk } from '#core/keys.ts';
+import { encodeFramed } from '#core/energy/evidence-file.ts';
+import type { Sql } from '#platform/postgres.ts';
+import type { HourFacts } from './draft.ts';
+import { touchHours } from './dirty-store.ts';
+import { insertHours, insertRecords, readLatestHours, replaceBundles } from './hour-store.ts';
+import type { BundleRow, HourRow, RecordRow } from './hour-store.ts';
+import { endKey, freezeKey, insertGenesis, insertKey, insertMeter } from './register-store.ts';
+import { insertPlant, readPlantIds, updatePlant, updateRules } from './register-store.ts';
+
+/** An entry that broke no rule and has just been folded; `facts` where the ledger planned it itself. */
+export interface Folded {
+  readonly judgement: Judgement;
+  readonly facts: HourFacts | undefined;
+}
+
+/**
+ * Writes what entries say into the tables that others read, in the transaction that sequences them.
+ * `state` is that after the last of them. What is void is written nowhere (D3.3).
+ */
+export async function project(
+  sql: Sql,
+  state: LogState,
+  folded: readonly Folded[],
+): Promise<void> {
+  for (const { judgement } of folded) await projectRegister(sql, state, judgement);
+  const hours = folded.filter(({ judgement }) => isHour(judgement));
+  if (hours.length > 0) await projectHours(sql, state, hours);
+  await projectBundles(sql, state, folded);
+}
+
+function isHour({ entry }: Judgement): boolean {
+  return entry?.kind === 'hour' || entry?.kind === 'hour-correction';
+}
+
+async function projectRegister(
+  sql: Sql,
+  state: LogState,
+  { entry, ref: { index } }: Judgement,
+): Promise<void> {
+  switch (entry?.kind) {
+    case 'genesis':
+      return insertGenesis(sql, specOf.genesis.parse(entry.spec));
+    case 'rules': {
+      const { nonce: _nonce, notAfter: _notAfter, ...body } = specOf.rules.parse(entry.spec);
+      return updateRules(sql, body);
+    }
+    case 'plant':
+      return insertPlant(sql, specOf.plant.parse(entry.spec));
+    case 'plant-change': {
+      const { plant } = specOf['plant-change'].parse(entry.spec);
+      const found = state.plants.get(plant);
+      if (found !== undefined) await updatePlant(sql, found.spec);
+      return;
+    }
+    case 'meter':
+      return insertMeter(sql, specOf.meter.parse(entry.spec));
+    case 'key': {
+      const spec = specOf.key.parse(entry.spec);
+      return insertKey(sql, { kid: parsePublicJwk(spec.jwk).kid, spec }, index);
+    }
+    case 'key-end': {
+      const spec = specOf['key-end'].parse(entry.spec);
+      await endKey(sql, spec, index);
+      return touchHours(sql, { kind: 'key-end', kid: spec.kid, t: spec.lastT });
+    }
+    case 'fork': {
+      const { kid, seq } = specOf.fork.parse(entry.spec);
+      await freezeKey(sql, { kid, frozen: true }, index);
+      return touchHours(sql, { kind: 'key', kid, fromSeq: seq, toSeq: seq });
+    }
+    case 'freeze':
+      return projectFreeze(sql, specOf.freeze.parse(entry.spec), { index, frozen: true });
+    case 'unfreeze':
+      return projectFreeze(sql, specOf.unfreeze.parse(entry.spec), { index, frozen: false });
+    case 'decision':
+      return projectDecision(sql, specOf.decision.parse(entry.spec));
+    case 'exchange': {
+      const { meter, t } = specOf.exchange.parse(entry.spec);
+      return touchHours(sql, { kind: 'meter', meter, t });
+    }
+    default:
+      return;
+  }
+}
+
+/** What was disputed because of a frozen thing is looked at again once it is free. */
+async function projectFreeze(
+  sql: Sql,
+  { what, id }: SpecOf<'freeze'>,
+  { index, frozen }: { index: number; frozen: boolean },
+): Promise<void> {
+  if (what === 'key') {
+    await freezeKey(sql, { kid: id, frozen }, index);
+    if (!frozen) await touchHours(sql, { kind: 'disputed-key', kid: id });
+  } else if (!frozen && (what === 'meter' || what === 'plant')) {
+    await touchHours(sql, { kind: `disputed-${what}`, id });
+  }
+}
+
+async function projectDecision(sql: Sql, spec: SpecOf<'decision'>): Promise<void> {
+  if (spec.effect === 'break') {
+    await touchHours(sql, { kind: 'meter', meter: spec.meter, t: spec.t });
+    return;
+  }
+  const [fromSeq, toSeq] = 'seq' in spec ? [spec.seq, spec.seq] : [spec.from, spec.to];
+  await touchHours(sql, { kind: 'key', kid: spec.kid, fromSeq, toSeq });
+  await touchHours(sql, { kind: 'disputed-key', kid: spec.kid });
+}
+
+async function projectHours(
+  sql: Sql,
+  state: LogState,
+  folded: readonly Folded[],
+): Promise<void> {
+  const planned = folded.map(({ judgement, facts }) => facts ?? statedFacts(judgement));
+  const ids = await readPlantIds(sql, [...new Set(planned.map(({ plant }) => plant))]);
+  const versions = await versionsOf(sql, { planned, ids });
+  const rows: HourRow[] = [];
+  const records: RecordRow[] = [];
+  planned.forEach((facts, i) => {
+    const entryIndex = folded[i]?.judgement.ref.index;
+    const plantId = ids.get(facts.plant);
+    const hour = state.plants.get(facts.plant)?.hours.get(facts.start);
+    if (entryIndex === undefined || plantId === undefined || hour === undefined) {
+      throw new Fatal('register', `the register lacks what the log says of ${facts.plant}`);
+    }
+    rows.push({
+      ...facts,
+      version: facts.version > 0 ? facts.version : (versions.get(facts) ?? 1),
+      plantId,
+      entryIndex,
+      time: folded[i]?.judgement.entry?.time ?? 0,
+      certifiedWh: hour.certifiedWh,
+    });
+    records.push({
+      entryIndex,
+      records: encodeFramed(facts.records),
+      salt: facts.committed?.salt,
+      opening: facts.committed && JSON.stringify(facts.committed.opening),
+    });
+  });
+  await insertHours(sql, rows);
+  await insertRecords(sql, records);
+}
+
+/** Its place among the versions of an hour that this ledger did not plan. */
+async function versionsOf(
+  sql: Sql,
+  { planned, ids }: { planned: readonly HourFacts[]; ids: ReadonlyMap<string, number> },
+): Promise<Map<HourFacts, number>> {
+  const unknown = planned.filter(({ version }) => version === unknownVersion);
+  const hours = unknown.map(({ plant, start }) => ({ plantId: ids.get(plant) ?? 0, start }));
+  const latest = new Map(
+    (await readLatestHours(sql, hours)).map((row) => [`${row.plantId} ${row.start}`, row.version]),
+  );
+  return new Map(
+    unknown.map((facts, i) => [facts, (latest.get(`${hours[i]?.plantId} ${facts.start}`) ?? 0) + 1]),
+  );
+}
+
+const unknownVersion = 0;
+
+/** Of an hour that this ledger did not plan only the entry is known; it is not called complete. */
+function statedFacts({ entry }: Judgement): HourFacts {
+  const kind = entry?.kind === 'hour' ? 'hour' : 'hour-correction';
+  const spec = specOf[kind].parse(entry?.spec);
+  const open = 'generation' in spec ? spec : undefined;
+  return {
+    plant: spec.plant,
+    start: spec.interval.start,
+    version: unknownVersion,
+    amends: 'amends' in spec ? spec.amends : undefined,
+    generationWh: open?.generation ?? 0,
+    consumptionWh: open?.consumption,
+    co2G: open?.co2G,
+    quality: open?.quality ?? 'partial',
+    messages: open?.messages ?? 0,
+    complete: false,
+    batchRoot: fromHex(spec.batchRoot),
+    metersRoot: fromHex(spec.metersRoot),
+    records: [],
+    committed: undefined,
+  };
+}
+
+/** Rewrites every issued range that an entry changed, as it is after the last of them. */
+async function projectBundles(
+  sql: Sql,
+  state: LogState,
+  folded: readonly Folded[],
+): Promise<void> {
+  const changed = new Map<string, { series: string; range: IssuedRange }>();
+  const firstNew = folded[0]?.judgement.ref.index ?? 0;
+  for (const { judgement } of folded) {
+    for (const { series, range } of changesOf(judgement)) {
+      const found = state.series.get(series) ?? { ranges: [] };
+      for (const issued of issuedRangesOf(found, range)) {
+        changed.set(`${series} ${issued.from}`, { series, range: issued });
+      }
+    }
+  }
+  const all = [...changed.values()];
+  const rows: BundleRow[] = all.flatMap(({ series, range }) =>
+    range.pieces.map((piece) => ({
+      ...piece,
+      series,
+      issuedIndex: range.index,
+      hourStart: range.hourStart,
+    })),
+  );
+  const cleared = all.filter(({ range }) => range.index < firstNew);
+  await replaceBundles(
+    sql,
+    cleared.map(({ series, range: { from, to } }) => ({ series, from, to })),
+    rows,
+  );
+}
+
+/** The units that an entry issues, withdraws or moves. */
+function changesOf({ entry }: Judgement): { series: string; range: Range }[] {
+  switch (entry?.kind) {
+    case 'hour':
+    case 'hour-correction': {
+      const spec = specOf[entry.kind].parse(entry.spec);
+      if (!('certificates' in spec)) return [];
+      const { issued } = spec.certificates;
+      const withdrawn = 'withdrawn' in spec.certificates ? spec.certificates.withdrawn : [];
+      const ranges = issued === undefined ? withdrawn : [issued, ...withdrawn];
+      return ranges.map((range) => ({ series: seriesOfPlant(spec.plant), range }));
+    }
+    case 'cancel':
+      return specOf.cancel
+        .parse(entry.spec)
+        .items.map(({ series, from, to }) => ({ series, range: { from, to } }));
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,75 @@
+import type { SpecOf } from '#core/certificate/kinds.ts';
+import type { Sql } from '#platform/postgres.ts';
+
+/**
+ * The register: what the log says of plants, meters and keys, for broker and ingestion. Written in
+ * the transaction that sequences the entry, so that both follow the index (D3.4).
+ */
+
+const insertSettingSql = `
+  insert into log_setting (origin, ingestion_jwk, rules) values ($1, $2, $3)`;
+const updateRulesSql = `update log_setting set rules = $1`;
+const insertPlantSql = `insert into plant (plant, spec, ends_at) values ($1, $2, $3)`;
+const updatePlantSql = `update plant set spec = $2, ends_at = $3 where plant = $1`;
+const insertMeterSql = `
+  insert into meter (meter, plant_id, spec)
+  select $1, plant_id, $3 from plant where plant = $2`;
+const insertKeySql = `
+  insert into meter_key (kid, meter_id, jwk, not_before, version)
+  select $1, meter_id, $3, $4, $5 from meter where meter = $2`;
+const endKeySql = `
+  update meter_key set last_seq = $2, last_t = $3, version = $4 where kid = $1`;
+const freezeKeySql = `update meter_key set frozen = $2, version = $3 where kid = $1`;
+const plantIdsSql = `select plant, plant_id from plant where plant = any($1::text[])`;
+
+export async function insertGenesis(sql: Sql, spec: SpecOf<'genesis'>): Promise<void> {
+  const values = [spec.origin, JSON.stringify(spec.ingestionKey), JSON.stringify(spec.rules)];
+  await sql.run(insertSettingSql, values);
+}
+
+export async function updateRules(sql: Sql, rules: object): Promise<void> {
+  await sql.run(updateRulesSql, [JSON.stringify(rules)]);
+}
+
+export async function insertPlant(sql: Sql, spec: SpecOf<'plant'>): Promise<void> {
+  await sql.run(insertPlantSql, [spec.plant, JSON.stringify(spec), spec.endsAt]);
+}
+
+/** `spec` is the plant's whole spec as now in force. */
+export async function updatePlant(sql: Sql, spec: SpecOf<'plant'>): Promise<void> {
+  await sql.run(updatePlantSql, [spec.plant, JSON.stringify(spec), spec.endsAt]);
+}
+
+export async function insertMeter(sql: Sql, spec: SpecOf<'meter'>): Promise<void> {
+  await sql.run(insertMeterSql, [spec.meter, spec.plant, JSON.stringify(spec)]);
+}
+
+/** `index` of the entry is the row's version: it grows with every change of any key. */
+export async function insertKey(
+  sql: Sql,
+  { kid, spec }: { kid: string; spec: SpecOf<'key'> },
+  index: number,
+): Promise<void> {
+  const values = [kid, spec.meter, JSON.stringify(spec.jwk), spec.notBefore, index];
+  await sql.run(insertKeySql, values);
+}
+
+export async function endKey(sql: Sql, spec: SpecOf<'key-end'>, index: number): Promise<void> {
+  await sql.run(endKeySql, [spec.kid, spec.lastSeq, spec.lastT, index]);
+}
+
+export async function freezeKey(
+  sql: Sql,
+  { kid, frozen }: { kid: string; frozen: boolean },
+  index: number,
+): Promise<void> {
+  await sql.run(freezeKeySql, [kid, frozen, index]);
+}
+
+export async function readPlantIds(
+  sql: Sql,
+  plants: readonly string[],
+): Promise<Map<string, number>> {
+  const rows = await sql.rows<{ plant: string; plant_id: number }>(plantIdsSql, [plants]);
+  return new Map(rows.map(({ plant, plant_id }) => [plant, plant_id]));
+}
