@@ -28,7 +28,8 @@ export interface Connection {
   readonly publish: (publication: Publication) => Promise<void>;
   /** Resolves once the connection is over, with the reason in words. */
   readonly closed: Promise<string>;
-  readonly end: () => Promise<void>;
+  /** Ends it from this side. */
+  readonly end: (reason: string) => Promise<void>;
 }
 
 /**
@@ -50,12 +51,15 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
   client.on('message', (topic, payload) => {
     if (topic === options.receiptsTopic) options.onReceipt(payload);
   });
-  const end = (): Promise<void> => client.endAsync(true);
+  const end = (why: string): Promise<void> => {
+    reason = why;
+    return client.endAsync(true);
+  };
   const late = AbortSignal.timeout(options.connectTimeoutMs);
   try {
     await Promise.race([opened(client, options.receiptsTopic), failed(closed, late)]);
   } catch (cause) {
-    await end();
+    await end('not opened');
     const text = cause instanceof Error ? cause.message : 'no connection';
     throw new Failed('connect', text, { cause });
   }

@@ -1,4 +1,4 @@
-import { decodeUtf8, fromBase64Url, toBase64Url, utf8 } from '#core/bytes.ts';
+import { toBase64Url, utf8 } from '#core/bytes.ts';
 import {
   buildMessage,
   messagesTopic,
@@ -164,9 +164,4 @@ export function createWire(
 function reachesOver(readings: readonly Reading[], atS: number): boolean {
   const [first, last] = [readings[0], readings.at(-1)];
   return first !== undefined && last !== undefined && first.t <= atS && atS <= last.t;
-}
-
-/** The payload of a message as text, for people who look at what was altered. */
-export function payloadText(jws: string): string {
-  return decodeUtf8(fromBase64Url(jws.split('.')[1] ?? ''));
 }

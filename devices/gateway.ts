@@ -55,8 +55,11 @@ export interface GatewayLimits {
   readonly keepaliveS: number;
   readonly backoffFirstMs: number;
   readonly backoffMostMs: number;
-  /** After this long without a receipt, the newest acknowledged message is sent once more. */
-  readonly receiptTimeoutMs: number;
+  /**
+   * After this long without an acknowledgement of what is in flight, the connection is given up;
+   * without a receipt, the newest acknowledged message is sent once more.
+   */
+  readonly answerTimeoutMs: number;
 }
 
 export const defaultGatewayLimits: GatewayLimits = {
@@ -67,7 +70,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   keepaliveS: 60,
   backoffFirstMs: 1000,
   backoffMostMs: 60_000,
-  receiptTimeoutMs: 60_000,
+  answerTimeoutMs: 60_000,
 };
 
 /** `acknowledged`: the broker has everything. `receipted`: the store is empty but for what is aside. */
@@ -115,7 +118,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     async stop() {
       stopping.abort(new Failed('stopped', `${meter}: the gateway has stopped`));
       changes.notify();
-      await link.end();
+      await link.end('stopped');
       await running;
       await receipts.idle();
     },
@@ -137,6 +140,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     async settled(level, signal) {
       const either = AbortSignal.any([signal, stopping.signal]);
+      either.throwIfAborted();
       while (!isSettled(level, store, parts)) await changes.next(either);
     },
   };
@@ -168,7 +172,7 @@ function assemble(options: GatewayOptions): Parts {
     stopping.abort(failure);
     changes.notify();
     emit({ kind: 'failed', error: failure });
-    link.end().catch(() => undefined);
+    link.end('failed').catch(() => undefined);
   };
   const sender = createSender({
     plant,
@@ -227,14 +231,23 @@ function open(options: GatewayOptions, receipts: ReceiptDesk): Promise<Connectio
   });
 }
 
-/** Receipts can be lost while the connection holds: then the other side is asked again. */
-async function keepAsking(options: GatewayOptions, parts: Parts): Promise<never> {
-  const { receiptTimeoutMs } = { ...defaultGatewayLimits, ...options.limits };
+/**
+ * A connection can hold and yet bring nothing: acknowledgements that do not come end it, receipts that
+ * do not come are asked for.
+ */
+async function keepAsking(
+  options: GatewayOptions,
+  { link, receipts, sender, stopping }: Parts,
+): Promise<never> {
+  const { answerTimeoutMs } = { ...defaultGatewayLimits, ...options.limits };
   const sleep = options.networkSleep ?? options.clock.sleep;
   for (;;) {
-    const before = parts.receipts.honoured();
-    await sleep(receiptTimeoutMs, parts.stopping.signal);
-    if (before === parts.receipts.honoured()) parts.sender.ask();
+    const [receiptsBefore, before] = [receipts.honoured(), sender.acknowledgements()];
+    const wasWaiting = sender.inFlight() > 0;
+    await sleep(answerTimeoutMs, stopping.signal);
+    const silent = wasWaiting && before === sender.acknowledgements();
+    if (silent && sender.inFlight() > 0) await link.end('the broker acknowledges nothing');
+    else if (receiptsBefore === receipts.honoured()) sender.ask();
   }
 }
 

@@ -24,7 +24,8 @@ export interface Link {
   readonly isPaused: () => boolean;
   /** What is sent gets through: the next loss is waited out from the shortest time again. */
   readonly works: () => void;
-  readonly end: () => Promise<void>;
+  /** Ends the present connection, if any; unless the signal aborts, another one follows. */
+  readonly end: (reason: string) => Promise<void>;
 }
 
 export function createLink(options: LinkOptions): Link {
@@ -55,7 +56,7 @@ export function createLink(options: LinkOptions): Link {
       throw error;
     }
     if (signal.aborted || isPaused()) {
-      await opened.end();
+      await opened.end('offline');
       return 'offline';
     }
     connection = opened;
@@ -75,7 +76,7 @@ export function createLink(options: LinkOptions): Link {
     run,
     async pause() {
       paused = true;
-      await connection?.end();
+      await connection?.end('offline');
     },
     resume() {
       paused = false;
@@ -86,8 +87,8 @@ export function createLink(options: LinkOptions): Link {
     works() {
       attempt = 0;
     },
-    async end() {
-      await connection?.end();
+    async end(reason) {
+      await connection?.end(reason);
     },
   };
 }

@@ -4,6 +4,10 @@ import type { SeqRange } from '#core/energy/receipt.ts';
  * Which messages of a store are on their way. Pure bookkeeping over `seq`s: a message is unsent, in
  * flight, or acknowledged by the broker, until a receipt settles it. Nothing here survives a crash;
  * after one, everything unsettled is unsent again.
+ *
+ * A connection begins with one message in flight, and each acknowledgement allows one more, up to the
+ * limit: what kills the connection again and again is then found alone, not with a windowful of
+ * others that never get their acknowledgement.
  */
 export interface SendWindow {
   /** Takes the lowest unsent `seq` up to `lastSeq` that may be sent, if the window has room for it. */
@@ -33,15 +37,19 @@ export function createSendWindow(limit: number, throughSeq: number): SendWindow 
   const flying = new Set<number>();
   const acknowledged = new Set<number>();
   let cursor = throughSeq + 1;
+  let allowed = 1;
 
   return {
     take,
     acknowledged(seq) {
-      if (flying.delete(seq)) acknowledged.add(seq);
+      if (!flying.delete(seq)) return;
+      acknowledged.add(seq);
+      allowed = Math.min(limit, allowed + 1);
     },
     lost() {
       for (const seq of flying) cursor = Math.min(cursor, seq);
       flying.clear();
+      allowed = 1;
       probe();
     },
     probe,
@@ -55,7 +63,7 @@ export function createSendWindow(limit: number, throughSeq: number): SendWindow 
   };
 
   function take(lastSeq: number, maySend: (seq: number) => boolean): number | undefined {
-    if (flying.size >= limit) return undefined;
+    if (flying.size >= allowed) return undefined;
     const seq = nextUnsent(lastSeq, maySend);
     if (seq === undefined) return undefined;
     cursor = seq + 1;

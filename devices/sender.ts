@@ -29,6 +29,8 @@ export interface Sender {
   readonly rewind: (seq: number) => void;
   readonly isConnected: () => boolean;
   readonly inFlight: () => number;
+  /** How many acknowledgements have come: whether any came at all since one last looked. */
+  readonly acknowledgements: () => number;
   readonly isQuiet: () => boolean;
 }
 
@@ -38,6 +40,7 @@ export function createSender(options: SenderOptions): Sender {
   const topic = messagesTopic(plant, store.state().meter);
   const wire = options.wire ?? ((jws: string) => [{ topic, jws }]);
   let connection: Connection | undefined;
+  let acknowledgements = 0;
 
   function maySend(seq: number): boolean {
     return store.get(seq) !== undefined && !store.state().aside.has(seq);
@@ -69,6 +72,7 @@ export function createSender(options: SenderOptions): Sender {
 
   function acknowledged(over: Connection, seq: number): void {
     if (over !== connection) return;
+    acknowledgements++;
     window.acknowledged(seq);
     emit({ kind: 'acknowledged', seq });
     fill();
@@ -94,6 +98,7 @@ export function createSender(options: SenderOptions): Sender {
     rewind: window.rewind,
     isConnected: () => connection !== undefined,
     inFlight: window.inFlight,
+    acknowledgements: () => acknowledgements,
     isQuiet: () => window.isQuiet(store.state().lastSeq, maySend),
   };
 }

@@ -53,9 +53,11 @@ export function apply(contents: Contents, record: StoreRecord): void {
       contents.chain = fromHex(record.chain, 32);
       return;
     case 'message':
-      return applyMessage(contents, storedMessage(record.jws));
+      applyMessage(contents, storedMessage(record.jws));
+      return;
     case 'through':
-      return applyThrough(contents, record.seq, fromHex(record.chain, 32));
+      applyThrough(contents, record.seq, fromHex(record.chain, 32));
+      return;
     case 'aside':
       contents.aside.set(record.seq, record.code);
       return;

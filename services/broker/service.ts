@@ -84,7 +84,8 @@ export function createBroker(context: BrokerContext): Broker {
       new Promise((resolve, reject) => {
         const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), ...once } as const;
         aedes.publish(packet, (error) => {
-          if (error) reject(new Failed('broker', 'a message was not handed over', { cause: error }));
+          if (error)
+            reject(new Failed('broker', 'a message was not handed over', { cause: error }));
           else resolve();
         });
       }),
@@ -101,7 +102,6 @@ function createAedes(
   context: BrokerContext,
 ): Aedes {
   const wills = new WeakSet<Client>();
-  let connecting = 0;
   return new Aedes({
     connectTimeout: limits.connectMs,
     drainTimeout: limits.drainMs,
@@ -114,40 +114,7 @@ function createAedes(
       noteConnect(client, packet, wills);
       done(null, true);
     },
-    authenticate: (client, userName, password, done) => {
-      const refuse = (error: unknown): void => {
-        context.logger.info({ meter: client.id, why: reasonOf(error) }, 'may not connect');
-        done(Object.assign(new Error('not authorized'), { returnCode: returnCodeOf(error) }), false);
-      };
-      if (wills.has(client)) {
-        refuse(new Refused('will', 'a meter leaves no will'));
-        return;
-      }
-      if (connecting >= limits.connecting) {
-        refuse(new Failed('busy', 'too many connect at one time'));
-        return;
-      }
-      connecting++;
-      authenticateMeter(
-        context.database,
-        { clientId: client.id, userName, password },
-        { audience: context.audience, nowS: context.clock.nowS() },
-      )
-        .then(
-          (access) => {
-            meters.set(client, access);
-            done(null, true);
-          },
-          refuse,
-        )
-        .finally(() => {
-          connecting--;
-        })
-        .catch((error: unknown) => {
-          context.logger.error({ err: error }, 'a connection could not be set up');
-          client.close();
-        });
-    },
+    authenticate: authenticator(context, { limits, meters, wills }),
     authorizePublish: (client, packet, done) => {
       const access = client === null ? undefined : meters.get(client);
       takeIn(access, packet, context).then(
@@ -166,6 +133,49 @@ function createAedes(
       done(null, may ? subscription : null);
     },
   });
+}
+
+type Authenticate = Aedes['authenticate'];
+
+function authenticator(
+  { database, audience, clock, logger }: BrokerContext,
+  state: {
+    readonly limits: BrokerLimits;
+    readonly meters: WeakMap<Client, Access>;
+    readonly wills: WeakSet<Client>;
+  },
+): Authenticate {
+  let connecting = 0;
+  const authenticate = async (
+    client: Client,
+    userName: string | undefined,
+    password: Uint8Array | undefined,
+  ): Promise<void> => {
+    if (state.wills.has(client)) throw new Refused('will', 'a meter leaves no will');
+    if (connecting >= state.limits.connecting) throw new Failed('busy', 'too many connect at once');
+    connecting++;
+    try {
+      const credentials = { clientId: client.id, userName, password };
+      const circumstances = { audience, nowS: clock.nowS() };
+      state.meters.set(client, await authenticateMeter(database, credentials, circumstances));
+    } finally {
+      connecting--;
+    }
+  };
+  return (...[client, userName, password, done]) => {
+    authenticate(client, userName, password).then(
+      () => {
+        done(null, true);
+      },
+      (error: unknown) => {
+        logger.info({ meter: client.id, why: reasonOf(error) }, 'may not connect');
+        done(
+          Object.assign(new Error('not authorized'), { returnCode: returnCodeOf(error) }),
+          false,
+        );
+      },
+    );
+  };
 }
 
 /**
@@ -211,10 +221,7 @@ function guard(socket: Socket, limits: BrokerLimits): void {
   };
 }
 
-async function listen(
-  server: Server,
-  { host, port }: BrokerContext['listen'],
-): Promise<void> {
+async function listen(server: Server, { host, port }: BrokerContext['listen']): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const failed = (cause: Error): void => {
       reject(new Failed('listen', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }));

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Failed, Fatal, Refused } from '#core/errors.ts';
 import { createTerminal, exitCodes, type Terminal } from '#platform/terminal.ts';
+import type { MeterKeyOptions } from './register.ts';
 
 /**
  * The command `hourseal`. Each subcommand loads its own module, so that checking a certificate needs
@@ -53,7 +54,8 @@ function describeCommands(to: Terminal, done: (code: number) => void): Command {
     .exitOverride()
     .configureOutput({ writeOut: to.out, writeErr: to.err });
   addVerify(program, to, done);
-  addDemo(program, to, done);
+  addDemo(program, done);
+  addInstallation(program, to, done);
   addRegister(program, to, done);
   addLog(program, to, done);
   return program;
@@ -93,7 +95,7 @@ interface DemoFlags {
   readonly clockDrift?: string;
 }
 
-function addDemo(program: Command, to: Terminal, done: Done): void {
+function addDemo(program: Command, done: Done): void {
   program
     .command('demo')
     .description('six simulated plants, a broker, ingestion and a ledger in one process')
@@ -135,6 +137,29 @@ function addDemo(program: Command, to: Terminal, done: Done): void {
     });
 }
 
+function addInstallation(program: Command, to: Terminal, done: Done): void {
+  program
+    .command('init')
+    .description('make a new installation: its folder, its keys, and the first entry of its log')
+    .requiredOption('--data <folder>', 'a new or an empty folder')
+    .requiredOption('--origin <name>', "the log's name for ever, such as log.example.org/hourseal")
+    .action(async (options: { data: string; origin: string }) => {
+      const { initInstallation } = await import('#standalone/init.ts');
+      const { data: folder, origin } = options;
+      await initInstallation({ folder, origin, databaseUrl: process.env['DATABASE_URL'] });
+      to.out(`${folder}: keys and log of ${origin} made. Next: hourseal plant add\n`);
+      done(exitCodes.verified);
+    });
+  program
+    .command('serve')
+    .description('run broker, ingestion and ledger of an installation; see the README for settings')
+    .requiredOption('--data <folder>', 'the data folder of the installation')
+    .action(async (options: { data: string }) => {
+      const { serve } = await import('#standalone/serve.ts');
+      done(await serve(options.data, process.env));
+    });
+}
+
 function addRegister(program: Command, to: Terminal, done: Done): void {
   const where = '--data <folder>';
   const whereHelp = 'the data folder of the installation';
@@ -160,16 +185,17 @@ function addRegister(program: Command, to: Terminal, done: Done): void {
     });
   meter
     .command('key')
-    .description("enter a meter's key; its owner proves possession by signing once")
+    .description("enter a meter's key, which proves that it is the meter's by signing once")
     .argument('<meter>', 'id of the meter')
-    .argument(
-      '<key>',
-      'private key of the meter in PKCS#8 PEM, or --print-only to see what to sign',
-    )
     .requiredOption(where, whereHelp)
-    .action(async (id: string, key: string, options: { data: string }) => {
+    .option('--private <pem>', 'a private key on this machine')
+    .option('--public <pem>', 'a public key whose private one stays in the meter')
+    .option('--request <file>', 'with --public: where to write what the meter must sign')
+    .option('--signature <file>', 'with --request: the 64 bytes that the meter made of it')
+    .option('--not-before <seconds>', 'Unix time from which the key signs; now by default', count)
+    .action(async (id: string, options: MeterKeyOptions) => {
       const { addMeterKey } = await import('./register.ts');
-      done(await addMeterKey({ meter: id, key }, options, to));
+      done(await addMeterKey(id, options, to));
     });
 }
 

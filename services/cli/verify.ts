@@ -1,10 +1,10 @@
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { verifyProof, type Verdict } from '#core/certificate/verify.ts';
 import { proofLimitBytes } from '#core/certificate/proof.ts';
 import type { Step } from '#core/certificate/ladder.ts';
-import { decodeUtf8 } from '#core/bytes.ts';
-import { Refused } from '#core/errors.ts';
+import { concat, decodeUtf8 } from '#core/bytes.ts';
+import { Refused, within } from '#core/errors.ts';
 import { parsePolicy, policyLimitBytes, type Policy } from '#core/tlog/policy.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
 
@@ -13,7 +13,11 @@ export interface VerifyOptions {
   readonly json?: boolean;
 }
 
-/** `hourseal verify`: the nine steps for each file; the exit code is the worst of all files. */
+/**
+ * `hourseal verify`: the nine steps for each file. A file that cannot be read does not keep the others
+ * from being checked; the exit code is the worst of all. Refused('unreadable' | 'policy') when the
+ * policy is not one, before any file is looked at.
+ */
 export async function verifyFiles(
   files: readonly string[],
   { policy: policyFile, json = false }: VerifyOptions,
@@ -22,42 +26,69 @@ export async function verifyFiles(
   const policy = policyFile === undefined ? undefined : await readPolicy(policyFile);
   let worst: number = exitCodes.verified;
   for (const file of files) {
-    const verdict = await verifyFile(file, policy);
-    if (json) terminal.out(`${JSON.stringify({ file, ...verdict })}\n`);
-    else terminal.out(`${describe(file, verdict, terminal)}\n`);
-    worst = worse(worst, exitCodes[verdict.result]);
+    const found = await verifyFile(file, policy);
+    if (json) terminal.out(`${JSON.stringify({ file, ...found })}\n`);
+    else if (found.result === 'unreadable') terminal.err(`hourseal: ${found.reason}\n`);
+    else terminal.out(`${describe(file, found, terminal)}\n`);
+    worst = worse(worst, exitCodes[found.result]);
   }
   return worst;
 }
 
-/** Failed outweighs undecided, which outweighs verified. */
+/** What failed outweighs what cannot be read, that what is undecided, and that what is verified. */
 function worse(a: number, b: number): number {
-  const order: readonly number[] = [exitCodes.verified, exitCodes.undecided, exitCodes.failed];
+  const { verified, undecided, unreadable, failed } = exitCodes;
+  const order: readonly number[] = [verified, undecided, unreadable, failed];
   return order.indexOf(b) > order.indexOf(a) ? b : a;
 }
 
 async function readPolicy(file: string): Promise<Policy> {
-  return parsePolicy(decodeUtf8(await readLimited(file, policyLimitBytes)));
+  const bytes = await readLimited(file, policyLimitBytes);
+  return within(file, () => parsePolicy(decodeUtf8(bytes)));
 }
 
-async function verifyFile(file: string, policy: Policy | undefined): Promise<Verdict> {
-  const bytes = await readLimited(file, proofLimitBytes);
-  return verifyProof(bytes, policy === undefined ? {} : { policy });
+interface Unreadable {
+  readonly result: 'unreadable';
+  readonly reason: string;
 }
 
-/** Refused('unreadable') with one line; files above the limit are not even opened. */
-async function readLimited(file: string, limitBytes: number): Promise<Uint8Array> {
+async function verifyFile(file: string, policy: Policy | undefined): Promise<Verdict | Unreadable> {
   try {
-    const { size } = await stat(file);
-    if (size > limitBytes) {
-      throw new Refused('unreadable', `${file}: ${size} bytes, at most ${limitBytes} are read`);
-    }
-    return await readFile(file);
-  } catch (cause) {
-    if (cause instanceof Refused) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Refused('unreadable', `${file}: cannot be read (${reason})`, { cause });
+    const bytes = await readLimited(file, proofLimitBytes);
+    return verifyProof(bytes, policy === undefined ? {} : { policy });
+  } catch (error) {
+    if (error instanceof Refused) return { result: 'unreadable', reason: error.message };
+    throw error;
   }
+}
+
+/**
+ * Refused('unreadable') with one line. Never more than the limit is read, so that a pipe or a device,
+ * whose size nobody can tell beforehand, costs no more than a file.
+ */
+async function readLimited(file: string, limitBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    const stream = createReadStream(file, { end: limitBytes });
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      chunks.push(chunk);
+      length += chunk.length;
+    }
+  } catch (cause) {
+    throw new Refused('unreadable', `${file}: ${whyUnreadable(cause)}`, { cause });
+  }
+  if (length > limitBytes) {
+    throw new Refused('unreadable', `${file}: more than the ${limitBytes} bytes that are read`);
+  }
+  return concat(...chunks);
+}
+
+function whyUnreadable(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EISDIR') return 'a directory, not a file';
+  return `cannot be read (${cause instanceof Error ? cause.message : String(cause)})`;
 }
 
 const stepTitles: Readonly<Record<Step['name'], string>> = {
@@ -72,11 +103,16 @@ const stepTitles: Readonly<Record<Step['name'], string>> = {
   life: 'life and present owner',
 };
 
+/** Of a file without its right form there is nothing more to say than why. */
+function shownSteps(steps: readonly Step[]): readonly Step[] {
+  return steps[0]?.result === 'fail' ? steps.slice(0, 1) : steps;
+}
+
 function describe(file: string, { result, steps, bundle }: Verdict, terminal: Terminal): string {
   const { green, red, amber, bold, faint } = terminal.style;
   const marks = { pass: green('✓ pass   '), fail: red('✗ fail   '), unknown: amber('? unknown') };
   const heading = bundle === undefined ? '' : ` ${bundle.series} ${bundle.from} to ${bundle.to}`;
-  const lines = steps.map(
+  const lines = shownSteps(steps).map(
     ({ number, name, result: found, reason }) =>
       `  ${number} ${marks[found]} ${stepTitles[name].padEnd(38)} ${faint(reason)}`,
   );

@@ -15,7 +15,7 @@ export interface JwsHeader {
   readonly typ: JwsType;
 }
 
-const headerShapes = {
+export const headerShapes = {
   'hourseal-message': headerShape('hourseal-message'),
   'hourseal-receipt': headerShape('hourseal-receipt'),
   'hourseal-auth': headerShape('hourseal-auth'),

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:cr
 import { concat, fromHex, toBase64Url } from './bytes.ts';
 import { isAcceptableEs256Signature } from './crypto.ts';
 import { Refused } from './errors.ts';
-import { parsePublicJwk, type Alg } from './keys.ts';
+import { parsePublicJwk, type Alg, type PublicKey } from './keys.ts';
 import type { Signer } from './signer.ts';
 import { p256 } from '@noble/curves/nist.js';
 
@@ -19,6 +19,17 @@ export function signerFromPem(pem: string): Signer {
     throw new Refused('key', 'not a private key in PKCS#8 PEM', { cause });
   }
   return signerFromKey(key);
+}
+
+/** A public key from SubjectPublicKeyInfo in PEM, as `openssl pkey -pubout` writes it. */
+export function publicKeyFromPem(pem: string): PublicKey {
+  let key: KeyObject;
+  try {
+    key = createPublicKey(pem);
+  } catch (cause) {
+    throw new Refused('key', 'not a public key in PEM', { cause });
+  }
+  return publicKeyOf(key);
 }
 
 /**
@@ -51,33 +62,28 @@ function privateKeyFromSeed(seed: Uint8Array, alg: Alg): KeyObject {
 }
 
 /** Node has no JWK form for keys that are none of ours, such as DSA or brainpool curves. */
-function exportPublic(key: KeyObject): JsonWebKey {
+function publicKeyOf(key: KeyObject): PublicKey {
   try {
-    return createPublicKey(key).export({ format: 'jwk' });
+    const { crv, kty, x, y } = key.export({ format: 'jwk' });
+    if (crv === 'Ed25519') return parsePublicJwk({ crv, kty, x });
+    if (crv === 'P-256') return parsePublicJwk({ crv, kty, x, y });
   } catch (cause) {
     throw new Refused('key', 'neither an Ed25519 nor a P-256 key', { cause });
   }
+  throw new Refused('key', 'neither an Ed25519 nor a P-256 key');
 }
 
 function signerFromKey(key: KeyObject): Signer {
-  const { crv, kty, x, y } = exportPublic(key);
-  if (crv === 'Ed25519') {
-    const { jwk, kid } = parsePublicJwk({ crv, kty, x });
-    return {
-      alg: 'Ed25519',
-      jwk,
-      kid,
-      sign: (message) => Uint8Array.from(sign(null, message, key)),
-    };
+  const { alg, jwk, kid } = publicKeyOf(createPublicKey(key));
+  if (alg === 'Ed25519') {
+    return { alg, jwk, kid, sign: (message) => Uint8Array.from(sign(null, message, key)) };
   }
-  if (crv !== 'P-256') throw new Refused('key', 'neither an Ed25519 nor a P-256 key');
-  const { jwk, kid } = parsePublicJwk({ crv, kty, x, y });
+  const options = { key, dsaEncoding: 'ieee-p1363' } as const;
   return {
-    alg: 'ES256',
+    alg,
     jwk,
     kid,
-    sign: (message) =>
-      withLowS(Uint8Array.from(sign('sha256', message, { key, dsaEncoding: 'ieee-p1363' }))),
+    sign: (message) => withLowS(Uint8Array.from(sign('sha256', message, options))),
   };
 }
 

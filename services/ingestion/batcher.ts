@@ -25,6 +25,45 @@ interface Waiting<Item> {
   readonly reject: (error: unknown) => void;
 }
 
+interface Queue<Item> {
+  readonly hasRoom: (bytes: number) => boolean;
+  readonly push: (waiting: Waiting<Item>) => void;
+  readonly isEmpty: () => boolean;
+  /** Enough for a whole batch. */
+  readonly isFull: () => boolean;
+  /** The next batch, in the order of arrival. */
+  readonly take: () => Waiting<Item>[];
+}
+
+function createQueue<Item>(limits: BatchLimits): Queue<Item> {
+  let queue: Waiting<Item>[] = [];
+  let queuedBytes = 0;
+  return {
+    hasRoom: (bytes) =>
+      queue.length < limits.queueMessages && queuedBytes + bytes <= limits.queueBytes,
+    push: (waiting) => {
+      queue.push(waiting);
+      queuedBytes += waiting.bytes;
+    },
+    isEmpty: () => queue.length === 0,
+    isFull: () => queue.length >= limits.batchMessages || queuedBytes >= limits.batchBytes,
+    take: () => {
+      let bytes = 0;
+      let count = 0;
+      for (const waiting of queue) {
+        const fits = count < limits.batchMessages && bytes + waiting.bytes <= limits.batchBytes;
+        if (count > 0 && !fits) break;
+        bytes += waiting.bytes;
+        count++;
+      }
+      const batch = queue.slice(0, count);
+      queue = queue.slice(count);
+      queuedBytes -= bytes;
+      return batch;
+    },
+  };
+}
+
 /**
  * Gathers what arrives into batches, in the order of arrival, and commits one at a time: while one
  * transaction commits, the next batch gathers, so that batches grow with the load by themselves.
@@ -36,31 +75,12 @@ export function createBatcher<Item>(
   limits: BatchLimits,
   commit: (items: readonly Item[]) => Promise<void>,
 ): Batcher<Item> {
-  let queue: Waiting<Item>[] = [];
-  let queuedBytes = 0;
+  const queue = createQueue<Item>(limits);
   let working = false;
   let unsettled = 0;
   const whenIdle: (() => void)[] = [];
   /** Set while a first item waits for company; ends the wait. */
-  let full: (() => void) | undefined;
-
-  const isFull = (): boolean =>
-    queue.length >= limits.batchMessages || queuedBytes >= limits.batchBytes;
-
-  const take = (): Waiting<Item>[] => {
-    let bytes = 0;
-    let count = 0;
-    for (const waiting of queue) {
-      if (count === limits.batchMessages || (count > 0 && bytes + waiting.bytes > limits.batchBytes))
-        break;
-      bytes += waiting.bytes;
-      count++;
-    }
-    const batch = queue.slice(0, count);
-    queue = queue.slice(count);
-    queuedBytes -= bytes;
-    return batch;
-  };
+  let enough: (() => void) | undefined;
 
   const settle = async (batch: readonly Waiting<Item>[]): Promise<void> => {
     try {
@@ -78,46 +98,41 @@ export function createBatcher<Item>(
     for (const { resolve } of batch) resolve();
   };
 
+  const company = (): Promise<void> =>
+    new Promise((resolve) => {
+      const go = (): void => {
+        clearTimeout(timer);
+        enough = undefined;
+        resolve();
+      };
+      const timer = setTimeout(go, limits.gatherMs);
+      enough = go;
+    });
+
   const work = async (): Promise<void> => {
     working = true;
-    if (!isFull()) await company(limits.gatherMs);
-    while (queue.length > 0) {
-      const batch = take();
+    if (!queue.isFull()) await company();
+    while (!queue.isEmpty()) {
+      const batch = queue.take();
       await settle(batch);
       unsettled -= batch.length;
     }
     working = false;
-    if (unsettled === 0) {
-      for (const tell of whenIdle.splice(0)) tell();
-    }
-  };
-
-  const company = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const go = (): void => {
-        clearTimeout(timer);
-        full = undefined;
-        resolve();
-      };
-      const timer = setTimeout(go, ms);
-      full = go;
-    });
-
-  const submit = (item: Item, bytes: number): Promise<void> => {
-    if (queue.length >= limits.queueMessages || queuedBytes + bytes > limits.queueBytes) {
-      return Promise.reject(new Failed('busy', 'too many messages wait to be stored'));
-    }
-    return new Promise((resolve, reject) => {
-      queue.push({ item, bytes, resolve, reject });
-      queuedBytes += bytes;
-      unsettled++;
-      if (!working) void work();
-      else if (isFull()) full?.();
-    });
+    if (unsettled === 0) for (const tell of whenIdle.splice(0)) tell();
   };
 
   return {
-    submit,
+    submit: (item, bytes) => {
+      if (!queue.hasRoom(bytes)) {
+        return Promise.reject(new Failed('busy', 'too many messages wait to be stored'));
+      }
+      return new Promise((resolve, reject) => {
+        queue.push({ item, bytes, resolve, reject });
+        unsettled++;
+        if (!working) void work();
+        else if (queue.isFull()) enough?.();
+      });
+    },
     idle: () =>
       new Promise((resolve) => {
         if (unsettled === 0) resolve();

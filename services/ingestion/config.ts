@@ -7,7 +7,8 @@ import type { RegisterLimits } from './register.ts';
 import type { StoreLimits } from './store.ts';
 
 export interface IngestionLimits
-  extends BatchLimits,
+  extends
+    BatchLimits,
     PaceLimits,
     ReceiptLimits,
     RegisterLimits,

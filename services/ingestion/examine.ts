@@ -17,7 +17,8 @@ export async function examine(arrival: Arrival, register: Register): Promise<Kep
   try {
     return await examineWith(arrival, register);
   } catch (error) {
-    if (!(error instanceof Refused) || error.code !== 'key') return asAstray(error, arrival, register);
+    if (!(error instanceof Refused) || error.code !== 'key')
+      return asAstray(error, arrival, register);
   }
   await register.seek();
   try {
@@ -67,7 +68,10 @@ function asAstray(error: unknown, arrival: Arrival, register: Register): Astray 
 
 function astray(
   arrival: Arrival,
-  { parsed, ...about }: Pick<Astray, 'code' | 'detail' | 'signed' | 'tell'> & {
+  {
+    parsed,
+    ...about
+  }: Pick<Astray, 'code' | 'detail' | 'signed' | 'tell'> & {
     readonly parsed: ParsedMessage | undefined;
   },
 ): Astray {

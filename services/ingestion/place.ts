@@ -84,8 +84,7 @@ export function placeMessages(
       placed.push({ outcome: equalBytes(standing, hash) ? 'duplicate' : 'fork' });
       continue;
     }
-    const inOrder =
-      seq > maxSeq ? first >= maxT : liesBetween(candidate, around, taken);
+    const inOrder = seq > maxSeq ? first >= maxT : liesBetween(candidate, around, taken);
     const code = isUsable(candidate.code) && !inOrder ? 'order' : candidate.code;
     taken.set(seq, { hash, first, last, usable: isUsable(code) });
     if (isUsable(code)) maxT = Math.max(maxT, last);

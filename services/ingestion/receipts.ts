@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { toHex, utf8 } from '#core/bytes.ts';
+import { fromHex, toHex, utf8 } from '#core/bytes.ts';
 import { buildReceipt, type SeqRange } from '#core/energy/receipt.ts';
 import { receiptsTopic } from '#core/energy/message.ts';
 import { Failed } from '#core/errors.ts';
@@ -36,8 +36,8 @@ const listLimit = 100;
 interface Due {
   readonly key: KeyFacts;
   head: Pick<Head, 'throughSeq' | 'chain' | 'maxSeq'> | undefined;
-  refused: { readonly hash: string; readonly code: string }[];
-  dueMs: number;
+  readonly refused: { readonly hash: string; readonly code: string }[];
+  readonly dueMs: number;
 }
 
 const headSql = `
@@ -51,25 +51,19 @@ const missingSql = `
          ) gaps
    where seq > before + 1 order by seq limit ${listLimit}`;
 
-/**
- * Receipts (D3.1), signed by the ingestion key. What they say was committed before; when one is lost
- * on its way the device sends again, and is answered again.
- */
-export function createReceipts(
-  context: {
-    readonly pool: Pool;
-    readonly signer: Signer;
-    readonly send: SendReceipt;
-    readonly onError: (error: unknown) => void;
-  },
-  limits: ReceiptLimits,
-): Receipts {
+/** What is due, by key: refusals gather until the key's next receipt. */
+interface DueList {
+  readonly entryOf: (key: KeyFacts) => Due;
+  readonly refuse: (key: KeyFacts, hash: Uint8Array, code: string) => void;
+  /** Takes out what is due now, or everything. */
+  readonly take: (everything: boolean) => Due[];
+  readonly isEmpty: () => boolean;
+}
+
+function createDueList(limits: ReceiptLimits): DueList {
   const due = new Map<number, Due>();
+  /** When each key was sent its last receipt, in the order of sending, while that still matters. */
   const sentAtMs = new Map<number, number>();
-  let lost = 0;
-  let timer: NodeJS.Timeout | undefined;
-  let turn: Promise<void> = Promise.resolve();
-  let stopped = false;
 
   const entryOf = (key: KeyFacts): Due => {
     const known = due.get(key.keyId);
@@ -86,53 +80,62 @@ export function createReceipts(
     entry.refused.push({ hash: toHex(hash), code });
     if (entry.refused.length > limits.refusedPerKey) entry.refused.shift();
   };
-
-  const sendOne = async (entry: Due): Promise<void> => {
-    const { keyId, publicKey, plant, meter } = entry.key;
-    const refused = entry.refused.slice(0, listLimit);
-    const left = entry.refused.slice(listLimit);
-    // Taken out first, so that the Map stays in the order of sending.
-    sentAtMs.delete(keyId);
-    sentAtMs.set(keyId, performance.now());
-    if (left.length > 0) entryOf(entry.key).refused.unshift(...left);
-    const head = entry.head ?? (await readHead(context.pool, keyId));
-    const missing =
-      head.throughSeq < head.maxSeq ? await readMissing(context.pool, keyId, head.throughSeq) : [];
-    const receipt = buildReceipt(context.signer, {
-      chain: toHex(head.chain),
-      kid: publicKey.kid,
-      missing,
-      refused,
-      throughSeq: head.throughSeq,
-    });
-    await context.send(receiptsTopic(plant, meter), utf8(receipt));
-  };
-
-  const sendDue = async (everything: boolean): Promise<void> => {
+  const take = (everything: boolean): Due[] => {
     const now = performance.now();
+    for (const [keyId, sent] of sentAtMs) {
+      if (sent + limits.receiptEveryMs > now) break;
+      sentAtMs.delete(keyId);
+    }
     const ready: Due[] = [];
     for (const [keyId, entry] of due) {
-      if (!everything && (entry.dueMs > now || ready.length === limits.receiptsPerTurn)) continue;
+      if (!everything && ready.length === limits.receiptsPerTurn) break;
+      if (!everything && entry.dueMs > now) continue;
       due.delete(keyId);
+      // Taken out first, so that the Map stays in the order of sending.
+      sentAtMs.delete(keyId);
+      sentAtMs.set(keyId, now);
       ready.push(entry);
     }
-    for (const entry of ready) {
+    return ready;
+  };
+  return { entryOf, refuse, take, isEmpty: () => due.size === 0 };
+}
+
+export interface ReceiptContext {
+  readonly pool: Pool;
+  readonly signer: Signer;
+  readonly send: SendReceipt;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Receipts (D3.1), signed by the ingestion key. What they say was committed before; when one is lost
+ * on its way the device sends again, and is answered again.
+ */
+export function createReceipts(context: ReceiptContext, limits: ReceiptLimits): Receipts {
+  const due = createDueList(limits);
+  let lost = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let turn: Promise<void> = Promise.resolve();
+  let stopped = false;
+
+  const sendDue = async (everything: boolean): Promise<void> => {
+    for (const entry of due.take(everything)) {
+      for (const { hash, code } of entry.refused.splice(listLimit)) {
+        due.refuse(entry.key, fromHex(hash), code);
+      }
       try {
-        await sendOne(entry);
+        await sendOne(entry, context);
       } catch (error) {
         lost++;
         // Not tried again: the device that misses it sends again, which asks for the next one.
         if (!(error instanceof Failed)) context.onError(error);
       }
     }
-    for (const [keyId, sent] of sentAtMs) {
-      if (sent + limits.receiptEveryMs > now) break;
-      sentAtMs.delete(keyId);
-    }
   };
 
   const schedule = (): void => {
-    if (stopped || timer !== undefined || due.size === 0) return;
+    if (stopped || timer !== undefined || due.isEmpty()) return;
     timer = setTimeout(() => {
       turn = sendDue(false).then(() => {
         timer = undefined;
@@ -144,15 +147,15 @@ export function createReceipts(
   return {
     note: (batch, { progress }) => {
       for (const { key, head, outcomes } of progress) {
-        if (outcomes.length > 0) entryOf(key).head = head;
+        if (outcomes.length > 0) due.entryOf(key).head = head;
         for (const { kept, placed } of outcomes) {
           const code = placed.outcome === 'stored' ? placed.code : placed.outcome;
           if (code === undefined || code === 'duplicate' || code === 'late') continue;
-          refuse(key, sha256(kept.arrival.bytes), code);
+          due.refuse(key, sha256(kept.arrival.bytes), code);
         }
       }
       for (const { tell, hash, code } of batch.filter(isAstray)) {
-        if (tell !== undefined) refuse(tell, hash, code);
+        if (tell !== undefined) due.refuse(tell, hash, code);
       }
       schedule();
     },
@@ -164,6 +167,22 @@ export function createReceipts(
       await sendDue(true);
     },
   };
+}
+
+async function sendOne(
+  { key, head: known, refused }: Due,
+  { pool, signer, send }: ReceiptContext,
+): Promise<void> {
+  const head = known ?? (await readHead(pool, key.keyId));
+  const gaps = head.throughSeq < head.maxSeq;
+  const receipt = buildReceipt(signer, {
+    chain: toHex(head.chain),
+    kid: key.publicKey.kid,
+    missing: gaps ? await readMissing(pool, key.keyId, head.throughSeq) : [],
+    refused,
+    throughSeq: head.throughSeq,
+  });
+  await send(receiptsTopic(key.plant, key.meter), utf8(receipt));
 }
 
 function isAstray(item: Examined): item is Astray {

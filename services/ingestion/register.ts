@@ -131,8 +131,8 @@ async function readSetting(pool: Pool): Promise<LogFacts | undefined> {
   if (row === undefined) return undefined;
   return {
     origin: origin.parse(row.origin, 'log_setting.origin'),
-    lateAfterS: seconds.parse(row.rules['lateAfterS'], 'rules.lateAfterS'),
-    futureS: seconds.parse(row.rules['futureS'], 'rules.futureS'),
+    lateAfterS: seconds.parse(row.rules.lateAfterS, 'rules.lateAfterS'),
+    futureS: seconds.parse(row.rules.futureS, 'rules.futureS'),
   };
 }
 

@@ -13,7 +13,7 @@ import { createPace } from './pace.ts';
 import type { Advance, Astray, Kept } from './plan.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
 import { createRegister } from './register.ts';
-import { createStore, type Committed, type Store } from './store.ts';
+import { createStore, type Committed } from './store.ts';
 
 export interface IngestionContext {
   readonly pool: Pool;
@@ -56,28 +56,12 @@ type Verdict = { readonly of: Kept | Astray | Advance } | { readonly failure: un
  */
 export function createIngestion(context: IngestionContext): Ingestion {
   const limits = { ...defaultIngestionLimits, ...context.limits };
-  const { pool, clock, logger } = context;
-  const register = createRegister(pool, limits);
+  const register = createRegister(context.pool, limits);
   const pace = createPace(limits, () => performance.now());
   const tally = createTally();
-  let running: Running | undefined;
-  let inFlight = 0;
-  const idle: (() => void)[] = [];
   const { died, die } = deathNotice();
-
-  const store = async (
-    { store: to, receipts }: Pick<Running, 'store' | 'receipts'>,
-    items: readonly Item[],
-  ): Promise<readonly Advance[]> => {
-    const verdicts = await Promise.all(items);
-    const batch = verdicts.flatMap((verdict) => ('of' in verdict ? [verdict.of] : []));
-    const committed = await to.commit(batch, clock.nowS());
-    receipts.note(batch, committed);
-    tally.count(batch, committed);
-    return committed.progress
-      .filter(({ key }) => committed.behind.has(key.keyId))
-      .map(({ key }) => ({ kind: 'advance', key }));
-  };
+  const inFlight = createInFlight();
+  let running: Running | undefined;
 
   const take = async (arrival: Arrival): Promise<void> => {
     const waitMs = pace.waitMs(arrival.sender);
@@ -92,34 +76,11 @@ export function createIngestion(context: IngestionContext): Ingestion {
     if ('failure' in ended) throw ended.failure;
   };
 
-  const settled = (): void => {
-    inFlight--;
-    if (inFlight > 0) return;
-    for (const tell of idle.splice(0)) tell();
-  };
-
   return {
     died,
     start: async () => {
-      const { timescale } = await describeServer(pool);
-      const keepRollups = timescale === undefined;
-      const to = createStore(pool, { ...limits, keepRollups });
-      const receipts = createReceipts(
-        { pool, signer: context.signer, send: context.sendReceipt, onError: die },
-        limits,
-      );
-      const batcher = createBatcher<Item>(limits, async (items) => {
-        const behind = await store({ store: to, receipts }, items);
-        for (const of of behind) {
-          // Nobody waits for it; where it fails, the key's next message looks again.
-          batcher.submit(Promise.resolve({ of }), 0).catch(ignore);
-        }
-      });
-      const housekeeping = startHousekeeping(
-        { pool, clock, logger, keepRollups, onDeath: die },
-        limits,
-      );
-      running = { store: to, receipts, batcher, housekeeping };
+      const { timescale } = await describeServer(context.pool);
+      running = run(context, { limits, keepRollups: timescale === undefined, tally, die });
     },
     stop: async () => {
       const { batcher, receipts, housekeeping } = running ?? missing();
@@ -129,37 +90,100 @@ export function createIngestion(context: IngestionContext): Ingestion {
       await receipts.stop();
     },
     accept: async (arrival) => {
-      inFlight++;
+      inFlight.enter();
       try {
         await take(arrival);
       } catch (error) {
         tally.notAcknowledged();
-        if (!(error instanceof Failed)) logger.error({ err: error }, 'a message cannot be stored');
+        if (!(error instanceof Failed)) {
+          context.logger.error({ err: error }, 'a message cannot be stored');
+        }
         throw error;
       } finally {
-        settled();
+        inFlight.leave();
       }
     },
     whenIdle: async () => {
-      while (inFlight > 0) await new Promise<void>((resolve) => idle.push(resolve));
+      await inFlight.none();
       await running?.batcher.idle();
     },
     counts: () => ({ ...tally.read(), receiptsLost: running?.receipts.lost() ?? 0 }),
   };
 }
 
+/** Starts what works while ingestion runs. */
+function run(
+  { pool, clock, signer, sendReceipt, logger }: IngestionContext,
+  {
+    limits,
+    keepRollups,
+    tally,
+    die,
+  }: {
+    readonly limits: IngestionLimits;
+    readonly keepRollups: boolean;
+    readonly tally: Tally;
+    readonly die: (error: unknown) => void;
+  },
+): Running {
+  const store = createStore(pool, { ...limits, keepRollups });
+  const receipts = createReceipts({ pool, signer, send: sendReceipt, onError: die }, limits);
+  const batcher = createBatcher<Item>(limits, async (items) => {
+    const verdicts = await Promise.all(items);
+    const batch = verdicts.flatMap((verdict) => ('of' in verdict ? [verdict.of] : []));
+    const committed = await store.commit(batch, clock.nowS());
+    receipts.note(batch, committed);
+    tally.count(batch, committed);
+    for (const { key } of committed.progress) {
+      if (!committed.behind.has(key.keyId)) continue;
+      const of: Advance = { kind: 'advance', key };
+      // Nobody waits for it; where it fails, the key's next message looks again.
+      batcher.submit(Promise.resolve({ of }), 0).catch(ignore);
+    }
+  });
+  const housekeeping = startHousekeeping(
+    { pool, clock, logger, keepRollups, onDeath: die },
+    limits,
+  );
+  return { receipts, batcher, housekeeping };
+}
+
+interface InFlight {
+  readonly enter: () => void;
+  readonly leave: () => void;
+  readonly none: () => Promise<void>;
+}
+
+function createInFlight(): InFlight {
+  let count = 0;
+  const waiting: (() => void)[] = [];
+  return {
+    enter: () => {
+      count++;
+    },
+    leave: () => {
+      count--;
+      if (count === 0) for (const tell of waiting.splice(0)) tell();
+    },
+    none: async () => {
+      while (count > 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+  };
+}
+
 interface Running {
-  readonly store: Store;
   readonly receipts: Receipts;
   readonly batcher: Batcher<Item>;
   readonly housekeeping: Housekeeping;
 }
 
-function createTally(): {
-  count: (batch: readonly (Kept | Astray | Advance)[], committed: Committed) => void;
-  notAcknowledged: () => void;
-  read: () => Omit<IngestionCounts, 'receiptsLost'>;
-} {
+interface Tally {
+  readonly count: (batch: readonly (Kept | Astray | Advance)[], committed: Committed) => void;
+  readonly notAcknowledged: () => void;
+  readonly read: () => Omit<IngestionCounts, 'receiptsLost'>;
+}
+
+function createTally(): Tally {
   const counts = { stored: 0, readings: 0, duplicates: 0, forks: 0, notAcknowledged: 0 };
   const refused: Record<string, number> = {};
   const refuse = (code: string): void => {

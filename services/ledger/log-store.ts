@@ -123,7 +123,8 @@ const publishedSql = `update checkpoint set published_size = $1 where published_
 const insertTilesSql = `
   insert into pending_tile (path, data) select * from unnest($1::text[], $2::bytea[])
   on conflict (path) do nothing`;
-const tilesSql = `select path, data from pending_tile order by path limit $1`;
+const tilesSql = `
+  select path, data from pending_tile where path > $1 order by path limit $2`;
 const deleteTilesSql = `delete from pending_tile where path = any($1::text[])`;
 
 interface CheckpointRow {
@@ -168,11 +169,12 @@ export async function insertPendingTiles(
   await sql.run(insertTilesSql, [[...tiles.keys()], [...tiles.values()]]);
 }
 
+/** In the order of their paths, from the first beyond `after`. */
 export async function readPendingTiles(
   sql: Sql,
-  limitRows: number,
+  { after, limit }: { after: string; limit: number },
 ): Promise<{ path: string; data: Uint8Array }[]> {
-  return sql.rows<{ path: string; data: Uint8Array }>(tilesSql, [limitRows]);
+  return sql.rows<{ path: string; data: Uint8Array }>(tilesSql, [after, limit]);
 }
 
 export async function deletePendingTiles(sql: Sql, paths: readonly string[]): Promise<void> {

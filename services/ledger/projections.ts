@@ -169,24 +169,50 @@ const unknownVersion = 0;
 
 /** Of an hour that this ledger did not plan only the entry is known; it is not called complete. */
 function statedFacts({ entry }: Judgement): HourFacts {
-  const kind = entry?.kind === 'hour' ? 'hour' : 'hour-correction';
-  const spec = specOf[kind].parse(entry?.spec);
-  const open = 'generation' in spec ? spec : undefined;
+  if (entry?.kind === 'hour') {
+    const spec = specOf.hour.parse(entry.spec);
+    return { ...unplanned, ...roots(spec), ...('generation' in spec && figures(spec)) };
+  }
+  const spec = specOf['hour-correction'].parse(entry?.spec);
+  const { amends } = spec;
+  return { ...unplanned, amends, ...roots(spec), ...('generation' in spec && figures(spec)) };
+}
+
+const unplanned = {
+  version: unknownVersion,
+  amends: undefined,
+  generationWh: 0,
+  consumptionWh: undefined,
+  co2G: undefined,
+  quality: 'partial',
+  messages: 0,
+  complete: false,
+  records: [],
+  committed: undefined,
+} as const;
+
+function roots(
+  spec: Pick<SpecOf<'hour'>, 'plant' | 'interval' | 'batchRoot' | 'metersRoot'>,
+): Pick<HourFacts, 'plant' | 'start' | 'batchRoot' | 'metersRoot'> {
   return {
     plant: spec.plant,
     start: spec.interval.start,
-    version: unknownVersion,
-    amends: 'amends' in spec ? spec.amends : undefined,
-    generationWh: open?.generation ?? 0,
-    consumptionWh: open?.consumption,
-    co2G: open?.co2G,
-    quality: open?.quality ?? 'partial',
-    messages: open?.messages ?? 0,
-    complete: false,
     batchRoot: fromHex(spec.batchRoot),
     metersRoot: fromHex(spec.metersRoot),
-    records: [],
-    committed: undefined,
+  };
+}
+
+type OpenHour = Extract<SpecOf<'hour'>, { generation: number }>;
+
+function figures(
+  spec: Pick<OpenHour, 'generation' | 'consumption' | 'co2G' | 'quality' | 'messages'>,
+): Pick<HourFacts, 'generationWh' | 'consumptionWh' | 'co2G' | 'quality' | 'messages'> {
+  return {
+    generationWh: spec.generation,
+    consumptionWh: spec.consumption,
+    co2G: spec.co2G,
+    quality: spec.quality,
+    messages: spec.messages,
   };
 }
 
@@ -226,14 +252,13 @@ async function projectBundles(
 /** The units that an entry issues, withdraws or moves. */
 function changesOf({ entry }: Judgement): { series: string; range: Range }[] {
   switch (entry?.kind) {
-    case 'hour':
+    case 'hour': {
+      const spec = specOf.hour.parse(entry.spec);
+      return 'certificates' in spec ? changesOfHour(spec.plant, spec.certificates) : [];
+    }
     case 'hour-correction': {
-      const spec = specOf[entry.kind].parse(entry.spec);
-      if (!('certificates' in spec)) return [];
-      const { issued } = spec.certificates;
-      const withdrawn = 'withdrawn' in spec.certificates ? spec.certificates.withdrawn : [];
-      const ranges = issued === undefined ? withdrawn : [issued, ...withdrawn];
-      return ranges.map((range) => ({ series: seriesOfPlant(spec.plant), range }));
+      const spec = specOf['hour-correction'].parse(entry.spec);
+      return 'certificates' in spec ? changesOfHour(spec.plant, spec.certificates) : [];
     }
     case 'cancel':
       return specOf.cancel
@@ -242,4 +267,12 @@ function changesOf({ entry }: Judgement): { series: string; range: Range }[] {
     default:
       return [];
   }
+}
+
+function changesOfHour(
+  plant: string,
+  { issued, withdrawn = [] }: { issued?: Range | undefined; withdrawn?: readonly Range[] },
+): { series: string; range: Range }[] {
+  const ranges = issued === undefined ? withdrawn : [issued, ...withdrawn];
+  return ranges.map((range) => ({ series: seriesOfPlant(plant), range }));
 }

@@ -74,7 +74,7 @@ export function createSequencer({ pool, clock, follower }: SequencerContext): Se
         attempt(async (sql) => {
           const { nextIndex, time } = await lockLog(sql);
           const state = await follower.catchUp(sql, nextIndex);
-          const nowS = Math.max(time, clock.nowS());
+          const nowS = Math.max(time, clock.nowS(), state.time);
           const batch = await fold(state, { drafts, nowS, faultOf: options.faultOf });
           if (batch.entries.length > 0) {
             await appendEntries(sql, nextIndex, { entries: batch.entries, time: nowS });

@@ -77,17 +77,10 @@ function appendTo(opened: FileHandle, path: string, wholeBytes: number): AppendL
   let sizeBytes = wholeBytes;
   let waiting: Waiting[] = [];
   let waitingBytes = 0;
-  let closed = false;
+  let closed: Promise<void> | undefined;
   let broken: Fatal | undefined;
-  /** The tail of everything that touches the file: one thing at a time, in the order of asking. */
-  let tail: Promise<void> = Promise.resolve();
   let flushAsked = false;
-
-  const exclusively = (work: () => Promise<void>): Promise<void> => {
-    const done = tail.then(work);
-    tail = done.catch(() => undefined);
-    return done;
-  };
+  const exclusively = oneAtATime();
   const breakWith = (cause: unknown): Fatal =>
     (broken ??= new Fatal('append-log', `${path}: its state is unknown`, { cause }));
 
@@ -115,7 +108,7 @@ function appendTo(opened: FileHandle, path: string, wholeBytes: number): AppendL
     new Promise((durable, failed) => {
       const size = recordSizeBytes(payload);
       if (broken !== undefined) failed(broken);
-      else if (closed) failed(new Failed('append-log-closed', `${path} is closed`));
+      else if (closed !== undefined) failed(new Failed('append-log-closed', `${path} is closed`));
       else if (payload.length > maxRecordBytes) failed(new RangeError('payload: too large'));
       else if (waitingBytes + size > maxWaitingBytes) {
         failed(new Failed('append-log-full', `${path}: too much waits for the disk`));
@@ -152,13 +145,22 @@ function appendTo(opened: FileHandle, path: string, wholeBytes: number): AppendL
     compact: (snapshot) => exclusively(() => replace(snapshot)),
     sizeBytes: () => sizeBytes,
     close: () => {
-      if (closed) return tail;
-      closed = true;
-      return exclusively(async () => {
+      closed ??= exclusively(async () => {
         await flush();
         await file.close();
       });
+      return closed;
     },
+  };
+}
+
+/** Everything that touches the file takes its turn, in the order of asking. */
+function oneAtATime(): (work: () => Promise<void>) => Promise<void> {
+  let tail: Promise<void> = Promise.resolve();
+  return (work) => {
+    const done = tail.then(work);
+    tail = done.catch(() => undefined);
+    return done;
   };
 }
 

@@ -34,13 +34,14 @@ export interface DataFolder {
  */
 export async function openDataFolder(
   folder: string,
-  { create = false }: { create?: boolean } = {},
+  { create }: { create?: 'demo' | 'installation' } = {},
 ): Promise<DataFolder> {
   const path = resolve(folder);
   if (!existsSync(join(path, marker))) {
-    await requireCreatable(path, create);
+    await requireCreatable(path, create !== undefined);
     await ensureFolder(path, 0o700);
-    const content = { format: 'hourseal-data/v1', purpose: 'demo' };
+    const format = 'hourseal-data/v1';
+    const content = create === 'demo' ? { format, purpose: create } : { format };
     await writeFileDurably(join(path, marker), canonicalBytes(content));
   }
   await readMarker(path);

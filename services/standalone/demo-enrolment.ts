@@ -1,19 +1,15 @@
 import { sha256 } from '#crypto';
 import { toHex, utf8 } from '#core/bytes.ts';
 import { signedDraft, type SignedDraft } from '#core/certificate/entry.ts';
-import { ed25519Type, formatVkey } from '#core/tlog/note.ts';
-import { parsePublicJwk } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
 import type { FleetMeter, FleetPlant } from '#devices/fleet.ts';
 
 /**
- * What the demo enters into its log before the first reading: the same entries, signed by the same
- * parties, that a real installation needs. Every party has a key of its own.
+ * Who enters the demo's plants before the first reading: the same parties as in a real installation,
+ * each with a key of its own.
  */
 export interface DemoParties {
   readonly origin: string;
-  readonly log: Signer;
-  readonly ingestion: Signer;
   readonly issuer: Signer;
   /** The account that owns a plant, by plant id. */
   readonly account: (plant: string) => Signer;
@@ -21,53 +17,6 @@ export interface DemoParties {
 
 /** Signatures made now are good for a day of the demo's clock. */
 const signatureLifeS = 86_400;
-
-const kindsInForce = [
-  'account',
-  'cancel',
-  'decision',
-  'exchange',
-  'fork',
-  'freeze',
-  'hour',
-  'hour-correction',
-  'key',
-  'key-end',
-  'meter',
-  'plant',
-  'plant-change',
-  'rules',
-  'unfreeze',
-  'void',
-];
-
-/** The thresholds that the design proposes (D4); coal measures, but nobody is certified for it. */
-export const demoRules = {
-  capacityPpm: 1_100_000,
-  correctWithinS: 45 * 86_400,
-  deadlineS: 86_400,
-  eligibleSources: ['hydro', 'solar', 'wind'],
-  futureS: 120,
-  kinds: kindsInForce,
-  lateAfterS: 45 * 86_400,
-  version: 1,
-};
-
-export function genesisDraft(parties: DemoParties, nowS: number): SignedDraft {
-  const { origin, issuer, ingestion, log } = parties;
-  const publicKey = parsePublicJwk(log.jwk).raw;
-  const spec = {
-    formatVersion: 1,
-    ingestionKey: ingestion.jwk,
-    issuers: { keys: [issuer.jwk], threshold: 1 },
-    logKey: formatVkey({ name: origin, type: ed25519Type, publicKey }),
-    nonce: 'genesis',
-    notAfter: nowS + signatureLifeS,
-    origin,
-    rules: demoRules,
-  };
-  return signedDraft({ kind: 'genesis', origin, spec }, [issuer]);
-}
 
 /** Account, plant, meters and keys of one plant of the fleet, in the order they must be entered. */
 export function enrolmentDrafts(
@@ -78,7 +27,7 @@ export function enrolmentDrafts(
   const { origin, issuer } = parties;
   const owner = parties.account(plant.id);
   const notAfter = nowS + signatureLifeS;
-  const signed = (name: string) => ({ nonce: `${plant.id}.${name}`, notAfter });
+  const signed = (name: string) => ({ nonce: `${plant.id}_${name}`, notAfter });
   const sign = (kind: string, spec: object, signers: readonly Signer[]): SignedDraft =>
     signedDraft({ kind, origin, spec }, signers);
   const both = [issuer, owner];
@@ -86,8 +35,8 @@ export function enrolmentDrafts(
     sign('account', { ...accountOf(plant, owner), ...signed('account') }, both),
     sign('plant', { ...plantOf(plant, nowS), ...signed('plant') }, both),
     ...plant.meters.flatMap((meter) => [
-      sign('meter', { ...meterOf(plant, meter), ...signed(`meter.${meter.id}`) }, both),
-      sign('key', { ...keyOf(plant, meter, nowS), ...signed(`key.${meter.id}`) }, [
+      sign('meter', { ...meterOf(plant, meter), ...signed(`meter_${meter.id}`) }, both),
+      sign('key', { ...keyOf(plant, meter, nowS), ...signed(`key_${meter.id}`) }, [
         ...both,
         meter.signer,
       ]),

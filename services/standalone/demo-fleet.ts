@@ -76,7 +76,7 @@ async function startMeter(
     onEvent: (event) => {
       options.onEvent(meter.id, event);
     },
-    limits: { backoffFirstMs: 50, backoffMostMs: 1000, receiptTimeoutMs: 5000 },
+    limits: { backoffFirstMs: 50, backoffMostMs: 1000, answerTimeoutMs: 5000 },
     // The demo's clock stands still while something is in flight: waits for the network are real.
     networkSleep: systemClock.sleep,
     wire: createWire({ plant: plant.id, meter: meter.id, signer }, options.faults),

@@ -1,5 +1,6 @@
 import type { Signer } from '#core/signer.ts';
 import { createBroker, type Broker } from '#broker/service.ts';
+import type { IngestionLimits } from '#ingestion/config.ts';
 import { createIngestion, type Ingestion } from '#ingestion/service.ts';
 import { createLedger, type Ledger } from '#ledger/service.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -64,6 +65,7 @@ export interface NetworkOptions {
   readonly ingestionKey: Signer;
   readonly listen: { readonly host: string; readonly port: number };
   readonly audience: string;
+  readonly ingestionLimits?: Partial<IngestionLimits>;
 }
 
 /** Broker, ingestion and ledger in one process (D1: composed here and nowhere else). */
@@ -74,9 +76,6 @@ export interface Network {
   readonly died: Promise<Error>;
   readonly stop: () => Promise<void>;
 }
-
-/** Receipts at once: on the demo's clock everything waits for them. */
-const demoReceiptEveryMs = 20;
 
 /**
  * Starts what ingests and what answers. The ledger is made but not started: whoever steps the clock
@@ -98,7 +97,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     signer: options.ingestionKey,
     sendReceipt: (topic, bytes) => broker.publish(topic, bytes),
     logger: logger.child({ service: 'ingestion' }),
-    limits: { receiptEveryMs: demoReceiptEveryMs },
+    limits: options.ingestionLimits ?? {},
   });
   const broker: Broker = createBroker({
     listen: options.listen,

@@ -1,161 +1,155 @@
-import { createServer, type AddressInfo, type Server } from 'node:net';
-import { Aedes, type Client, type PublishPacket } from 'aedes';
+import { createBroker } from '#broker/service.ts';
 import { sha256 } from '#crypto';
-import { toHex } from '#core/bytes.ts';
-import { parseConnect } from '#core/energy/connect.ts';
-import { parseMessage, parseMessagesTopic, receiptsTopic } from '#core/energy/message.ts';
+import { decodeUtf8, toHex, utf8 } from '#core/bytes.ts';
+import { parseMessage, receiptsTopic } from '#core/energy/message.ts';
 import { buildReceipt, emptyChain, extendChain, type SeqRange } from '#core/energy/receipt.ts';
-import { Refused } from '#core/errors.ts';
+import { Failed, Refused } from '#core/errors.ts';
 import { verifyJws } from '#core/jws.ts';
 import type { PublicKey } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
+import { systemClock } from '#platform/clock.ts';
+import type { Intake } from '#platform/intake.ts';
+import { createLogger } from '#platform/logger.ts';
+import { createPool, type Pool } from '#platform/postgres.ts';
 
-/** What the fake does with one publication; `kill` ends the connection before or after it is kept. */
-export type Verdict = 'take' | 'kill-before' | 'kill-after' | 'take-silently';
+/**
+ * What the fake does with one publication: keeps it and says so; acknowledges and loses it; does not
+ * acknowledge it; ends the connection before or after keeping it; keeps it without a receipt.
+ */
+export type Verdict = 'take' | 'drop' | 'hold' | 'kill-before' | 'kill-after' | 'take-silently';
 
 export interface FakeIngestion {
   readonly url: string;
-  /** Every publication that was taken, in order of arrival: its bytes as text. */
-  readonly arrived: string[];
+  readonly port: number;
+  /** Every publication that was taken, in order of arrival. */
+  readonly arrived: readonly string[];
   /** The messages kept, by `seq`: the first of each number. */
-  readonly kept: Map<number, string>;
-  readonly passwords: string[];
+  readonly kept: ReadonlyMap<number, string>;
   /** Consulted for every publication; the number counts from 1. */
   verdict: (count: number) => Verdict;
-  /** May replace what a receipt says, or the bytes of the receipt. */
-  forge: (receipt: string) => string;
   /** Codes for messages that are to be refused, by `seq`. */
   readonly refuse: Map<number, string>;
-  readonly sendReceipt: (bytes: string) => void;
-  readonly connections: () => number;
+  readonly sendReceipt: (receipt: string) => Promise<void>;
+  /** How often somebody connected. */
+  readonly connects: () => number;
   readonly close: () => Promise<void>;
-  readonly listen: (port: number) => Promise<void>;
-  readonly port: () => number;
+}
+
+export interface FakeIngestionOptions {
+  readonly plant: string;
+  readonly meter: string;
+  readonly meterKey: PublicKey;
+  /** Signs the receipts. */
+  readonly ingestion: Signer;
+  readonly nowS?: () => number;
+  readonly port?: number;
 }
 
 /**
- * A real aedes broker with the least of an ingestion behind it, for one meter: it checks passwords and
- * signatures, keeps messages before it acknowledges them, and answers with receipts.
+ * The real broker with the least of an ingestion behind it, for one meter: it checks signatures, keeps
+ * messages before they are acknowledged, and answers with receipts.
  */
-export async function startFakeIngestion(options: {
-  readonly plant: string;
-  readonly meterKey: PublicKey;
-  readonly meter: string;
-  readonly ingestion: Signer;
-  readonly port?: number;
-}): Promise<FakeIngestion> {
+export async function startFakeIngestion(options: FakeIngestionOptions): Promise<FakeIngestion> {
   const { ingestion, meter, meterKey, plant } = options;
-  const broker = await Aedes.createBroker();
-  let server: Server = createServer(broker.handle);
+  const nowS = options.nowS ?? systemClock.nowS;
+  const database = onlyMeter(options);
+  const desk = createDesk(meterKey, ingestion);
   let count = 0;
-  const hashes = new Map<number, Uint8Array>();
-  const refused: { code: string; hash: string }[] = [];
-  const fake: FakeIngestion = {
-    get url() {
-      return `mqtt://127.0.0.1:${fake.port()}`;
-    },
-    arrived: [],
-    kept: new Map(),
-    passwords: [],
-    verdict: () => 'take',
-    forge: (receipt) => receipt,
-    refuse: new Map(),
-    sendReceipt,
-    connections: () => broker.connectedClients,
-    port: () => (server.address() as AddressInfo).port,
-    listen,
-    async close() {
-      await new Promise<void>((resolve) => {
-        broker.close(() => resolve());
-      });
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
-    },
-  };
 
-  broker.authenticate = (client, username, password, done) => {
-    try {
-      const { connect, jws } = parseConnect(password ?? new Uint8Array());
-      verifyJws(jws, meterKey);
-      fake.passwords.push(String(password));
-      done(null, client.id === meter && username === meter && connect.sub === meter);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      done(null, false);
-    }
-  };
-  broker.authorizePublish = (client, packet, done) => {
-    if (client === null) return done();
+  const intake: Intake = async ({ bytes }) => {
     count++;
     const verdict = fake.verdict(count);
-    if (parseMessagesTopic(packet.topic)?.meter !== meter) return done(new Error('not yours'));
-    if (verdict === 'kill-before') return kill(client);
-    take(packet);
-    if (verdict === 'kill-after') return kill(client);
-    done();
-    if (verdict === 'take') sendReceipt(fake.forge(receipt()));
+    if (verdict === 'drop') return;
+    if (verdict === 'hold') await new Promise(() => undefined);
+    if (verdict === 'kill-before') throw new Failed('database', 'the database is away');
+    desk.take(bytes, fake.refuse);
+    if (verdict === 'kill-after') throw new Failed('database', 'the answer was lost');
+    if (verdict === 'take') void sendReceipt(desk.receipt());
   };
-
-  await listen(options.port ?? 0);
+  const broker = createBroker({
+    listen: { host: '127.0.0.1', port: options.port ?? 0 },
+    audience: 'broker.example',
+    clock: { ...systemClock, nowS },
+    database: database.pool,
+    intake,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+  });
+  const sendReceipt = (receipt: string): Promise<void> =>
+    broker.publish(receiptsTopic(plant, meter), utf8(receipt));
+  await broker.start();
+  const port = broker.port();
+  const fake: FakeIngestion = {
+    url: `mqtt://127.0.0.1:${port}`,
+    port,
+    arrived: desk.arrived,
+    kept: desk.kept,
+    verdict: () => 'take',
+    refuse: new Map(),
+    sendReceipt,
+    connects: database.asked,
+    close: broker.stop,
+  };
   return fake;
+}
 
-  function listen(port: number): Promise<void> {
-    server = createServer(broker.handle);
-    return new Promise((resolve) => {
-      server.listen(port, '127.0.0.1', () => resolve());
-    });
-  }
+/** A database in which the broker finds one key, whatever it asks. */
+function onlyMeter({ meter, meterKey, plant }: FakeIngestionOptions): {
+  readonly pool: Pool;
+  readonly asked: () => number;
+} {
+  let asked = 0;
+  const row = { key_id: 1, jwk: meterKey.jwk, last_t: null, meter, plant, clock: 'reliable' };
+  const text = JSON.stringify([{ ...row, late_after_s: 45 * 86400 }]);
+  const pool: Pool = {
+    ...createPool('postgres://nobody@127.0.0.1:1/none'),
+    rows: async <Row extends object>() => {
+      asked++;
+      return JSON.parse(text) as Row[];
+    },
+  };
+  return { pool, asked: () => asked };
+}
 
-  function kill(client: Client): void {
-    client.conn.destroy();
-  }
+interface Desk {
+  readonly arrived: string[];
+  readonly kept: Map<number, string>;
+  readonly take: (bytes: Uint8Array, refuse: ReadonlyMap<number, string>) => void;
+  readonly receipt: () => string;
+}
 
-  function take(packet: PublishPacket): void {
-    const bytes = Uint8Array.from(Buffer.from(packet.payload));
-    const text = Buffer.from(bytes).toString();
-    fake.arrived.push(text);
-    const { hash, jws, message } = parseMessage(bytes);
-    const code = fake.refuse.get(message.seq) ?? signatureCode(() => verifyJws(jws, meterKey));
-    if (code !== undefined) {
-      refused.push({ code, hash: toHex(sha256(bytes)) });
-      return;
-    }
-    if (fake.kept.has(message.seq)) return;
-    fake.kept.set(message.seq, text);
-    hashes.set(message.seq, hash);
-  }
-
-  function receipt(): string {
-    let chain: Uint8Array = emptyChain;
-    let throughSeq = 0;
-    for (let hash = hashes.get(1); hash !== undefined; hash = hashes.get(throughSeq + 1)) {
-      chain = extendChain(chain, hash);
-      throughSeq++;
-    }
-    const missing: SeqRange[] = [];
-    const highest = Math.max(0, ...hashes.keys());
-    for (let seq = throughSeq + 1; seq < highest; seq++) {
-      if (!hashes.has(seq)) missing.push({ from: seq, to: seq });
-    }
-    const { kid } = meterKey;
-    return buildReceipt(ingestion, { chain: toHex(chain), kid, missing, refused, throughSeq });
-  }
-
-  function sendReceipt(bytes: string): void {
-    const topic = receiptsTopic(plant, meter);
-    const packet = {
-      cmd: 'publish',
-      topic,
-      payload: bytes,
-      qos: 1,
-      retain: false,
-      dup: false,
-    } as const;
-    broker.publish(packet, (error) => {
-      if (error) throw error;
-    });
-  }
+function createDesk(meterKey: PublicKey, ingestion: Signer): Desk {
+  const arrived: string[] = [];
+  const kept = new Map<number, string>();
+  const hashes = new Map<number, Uint8Array>();
+  const refused: { code: string; hash: string }[] = [];
+  return {
+    arrived,
+    kept,
+    take(bytes, refuse) {
+      const text = decodeUtf8(bytes);
+      arrived.push(text);
+      const { hash, jws, message } = parseMessage(bytes);
+      const code = refuse.get(message.seq) ?? signatureCode(() => verifyJws(jws, meterKey));
+      if (code !== undefined) refused.push({ code, hash: toHex(sha256(bytes)) });
+      if (code !== undefined || kept.has(message.seq)) return;
+      kept.set(message.seq, text);
+      hashes.set(message.seq, hash);
+    },
+    receipt() {
+      let chain: Uint8Array = emptyChain;
+      let throughSeq = 0;
+      for (let hash = hashes.get(1); hash !== undefined; hash = hashes.get(throughSeq + 1)) {
+        chain = extendChain(chain, hash);
+        throughSeq++;
+      }
+      const missing: SeqRange[] = [];
+      for (let seq = throughSeq + 1; seq < Math.max(0, ...hashes.keys()); seq++) {
+        if (!hashes.has(seq)) missing.push({ from: seq, to: seq });
+      }
+      const { kid } = meterKey;
+      return buildReceipt(ingestion, { chain: toHex(chain), kid, missing, refused, throughSeq });
+    },
+  };
 }
 
 function signatureCode(verify: () => void): string | undefined {

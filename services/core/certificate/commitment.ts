@@ -1,7 +1,10 @@
 import { sha256 } from '#crypto';
 import { concat } from '../bytes.ts';
-import { canonicalBytes } from '../jcs.ts';
-import type { HourOpening } from './kinds.ts';
+import { batchPath } from '../energy/batch.ts';
+import { encodeFramed, parseFramed, recordsLimit } from '../energy/evidence-file.ts';
+import { Refused } from '../errors.ts';
+import { canonicalBytes, parseCanonical } from '../jcs.ts';
+import { hourOpeningShape, type HourOpening } from './kinds.ts';
 
 /**
  * Commitments of consumption sites (D3.3): the public entry of such an hour says everything but what
@@ -48,4 +51,35 @@ export function commitmentSalt(secret: Uint8Array, place: CommittedPlace): Uint8
 /** commitment = SHA-256(salt || JCS of the opening). 32 bytes. */
 export function commitmentOf(salt: Uint8Array, opening: HourOpening): Uint8Array {
   return sha256(concat(salt, canonicalBytes(opening)));
+}
+
+/** What a committed hour hides, as its owner, the regulator and auditing witnesses may see it. */
+export interface Opening {
+  readonly opening: HourOpening;
+  /** 32 bytes. */
+  readonly salt: Uint8Array;
+  /** The meter records in the order of their tree. */
+  readonly records: readonly Uint8Array[];
+}
+
+/** Where an opening is served, under authentication, and the batch file of a committed hour. */
+export function openingPath(commitmentHex: string): string {
+  return `private/opening/${commitmentHex}`;
+}
+export function privateBatchPath(root: string): string {
+  return `private/${batchPath(root)}`;
+}
+
+/** Framed as a batch file: the salt, the JCS form of what is hidden, then the meter records. */
+export function encodeOpening({ opening, salt, records }: Opening): Uint8Array {
+  return encodeFramed([salt, canonicalBytes(opening), ...records]);
+}
+
+/** Strict inverse of `encodeOpening`. Throws Refused. */
+export function parseOpening(bytes: Uint8Array): Opening {
+  const [salt, hidden, ...records] = parseFramed(bytes, recordsLimit + 2);
+  if (salt?.length !== 32 || hidden === undefined) {
+    throw new Refused('form', 'not the opening of a commitment');
+  }
+  return { opening: hourOpeningShape.parse(parseCanonical(hidden)), salt, records };
 }

@@ -4,6 +4,7 @@ import type { Jws } from '../jws.ts';
 import { verifyJws } from '../jws.ts';
 import { parsePublicJwk, type PublicKey } from '../keys.ts';
 import { leafHash } from '../tlog/tree.ts';
+import { concernedBy } from './concerns.ts';
 import { parseAuth, parseEntry, type Entry, type EntryRef } from './entry.ts';
 import { isKnownKind, specOf, unsignedKinds, type Kind } from './kinds.ts';
 import { account, exchange, key, keyEnd, meter, plant, plantChange } from './rules/register.ts';
@@ -106,12 +107,21 @@ export function applyJudgement(state: LogState, pending: PendingJudgement): Judg
   if (entry !== undefined) chainHour(state, entry, ref);
   if (effect !== undefined) {
     effect();
-    if (entry !== undefined) state.time = entry.time;
+    if (entry !== undefined) {
+      state.time = entry.time;
+      entriesConcerned(state, entry)?.push(ref.index);
+    }
   }
   if (violation !== undefined) {
     state.violations.set(ref.index, { ...violation, leafHash: ref.leafHash, voided: false });
   }
   return { ref, entry, violation };
+}
+
+/** Where a verifier will look for the entry (D3.5). */
+function entriesConcerned(state: LogState, entry: Entry): number[] | undefined {
+  if (entry.kind === 'genesis' || entry.kind === 'rules') return state.genesis?.entries;
+  return concernedBy(state, entry)?.entries;
 }
 
 interface Judged {

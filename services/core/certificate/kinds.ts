@@ -78,6 +78,8 @@ const plantMembers = {
   type: oneOf('production', 'storage', 'consumption'),
   zone: id,
 } as const;
+/** What people fill in; the signature's members are added when it is signed. */
+export const plantBody = object(plantMembers);
 export const plantSpec = object({ ...plantMembers, ...signed });
 export const plantChangeSpec = object({
   capacityW: optional(plantMembers.capacityW),
@@ -105,7 +107,7 @@ export const registerShape = object({
   obis: optional(pattern('[0-9.:*-]{1,32}')),
   unit: oneOf('Wh', 'g', 's'),
 });
-export const meterSpec = object({
+const meterMembers = {
   class: optional(text(32)),
   /** A meter without a reliable clock may connect with an older password (D4.1, broker). */
   clock: oneOf('reliable', 'unreliable'),
@@ -115,8 +117,9 @@ export const meterSpec = object({
   registers: record(id, registerShape, { min: 1, max: 16 }),
   role: meterRole,
   serial: pattern('[!-~]{1,64}'),
-  ...signed,
-});
+} as const;
+export const meterBody = object(meterMembers);
+export const meterSpec = object({ ...meterMembers, ...signed });
 export const exchangeSpec = object({
   closing: record(id, integer(0), { min: 1, max: 16 }),
   meter: id,

@@ -109,7 +109,7 @@ export function parseProof(bytes: Uint8Array): Proof {
 function requireFormat(value: unknown): void {
   const format =
     typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
-  if (typeof format !== 'string' || !format.startsWith('hourseal-proof/')) {
+  if (typeof format !== 'string' || !/^hourseal-proof\/v[1-9][0-9]{0,3}$/.test(format)) {
     throw new Refused('form', 'not a proof file of this system');
   }
   if (format !== 'hourseal-proof/v1') {

@@ -84,27 +84,56 @@ export function issuedRangesOf(series: Series, range: Range): readonly IssuedRan
   return found;
 }
 
+/**
+ * The parts of `range` that are known to have been issued, ascending: for a verifier who has some of
+ * a log's entries, and whose `range` may name units that are none of its business.
+ */
+export function knownParts(series: Series, range: Range): readonly Range[] {
+  return series.ranges
+    .filter(({ from, to }) => to >= range.from && from <= range.to)
+    .map(({ from, to }) => ({ from: Math.max(from, range.from), to: Math.min(to, range.to) }));
+}
+
+/** Index of the piece that holds `unit`; 0 or the last one where it lies before or behind them all. */
+function pieceAt(pieces: readonly Piece[], unit: number): number {
+  let low = 0;
+  let high = pieces.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((pieces[middle]?.to ?? 0) < unit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** The parts of pieces that lie inside `range`, ascending. */
 export function piecesWithin(series: Series, range: Range): readonly Piece[] {
   return issuedRangesOf(series, range).flatMap(({ pieces }) =>
-    pieces
-      .filter((piece) => piece.to >= range.from && piece.from <= range.to)
-      .map((piece) => ({
-        ...piece,
-        from: Math.max(piece.from, range.from),
-        to: Math.min(piece.to, range.to),
-      })),
+    pieces.slice(pieceAt(pieces, range.from), pieceAt(pieces, range.to) + 1).map((piece) => ({
+      ...piece,
+      from: Math.max(piece.from, range.from),
+      to: Math.min(piece.to, range.to),
+    })),
   );
 }
 
-/** Gives every unit of `range` the new owner or state, splitting pieces at its ends. */
+/**
+ * Gives every unit of `range` the new owner or state, splitting pieces at its ends. Pieces outside
+ * are not looked at: an hour may have been cut into very many.
+ */
 export function changePieces(
   series: Series,
   range: Range,
   change: { owner?: string; state?: UnitState; lastIndex: number },
 ): void {
   for (const issued of issuedRangesOf(series, range)) {
-    issued.pieces = issued.pieces.flatMap((piece) => splitAndChange(piece, range, change));
+    const { pieces } = issued;
+    const first = pieceAt(pieces, range.from);
+    const behind = pieceAt(pieces, range.to) + 1;
+    const changed = pieces
+      .slice(first, behind)
+      .flatMap((piece) => splitAndChange(piece, range, change));
+    issued.pieces = pieces.slice(0, first).concat(changed, pieces.slice(behind));
   }
 }
 
@@ -145,7 +174,7 @@ export function unitsToWithdraw(
     const count = Math.min(left, quantity(piece));
     const range = { from: piece.to - count + 1, to: piece.to };
     const above = taken.at(-1);
-    if (above !== undefined && above.from === range.to + 1) above.from = range.from;
+    if (above?.from === range.to + 1) above.from = range.from;
     else if (taken.length === withdrawnRangesLimit) break;
     else taken.push(range);
     left -= count;

@@ -46,16 +46,22 @@ export interface Genesis {
   readonly issuers: readonly PublicKey[];
   readonly threshold: number;
   rules: Rules;
+  /** Indexes of `genesis` and every `rules`. */
+  readonly entries: number[];
 }
 
 export interface AccountState {
   readonly spec: SpecOf<'account'>;
+  /** Indexes of the entries about it, ascending: what a proof file shows of it (D3.5). */
+  readonly entries: number[];
   readonly key: PublicKey;
   frozen: boolean;
 }
 
 export interface PlantState {
   spec: SpecOf<'plant'>;
+  /** Indexes of the entries about it, its meters and their keys, ascending; not its hours. */
+  readonly entries: number[];
   readonly index: number;
   /** Start of the first hour that is sealed: the first whole one after commissioning and entry. */
   readonly sealFrom: number;
@@ -80,6 +86,8 @@ export interface HourState {
   readonly certifiedWh: number;
   /** Every range that this hour's versions issued. */
   readonly issued: readonly Range[];
+  /** Indexes of all versions, ascending. */
+  readonly versions: readonly number[];
 }
 
 export interface MeterState {

@@ -1,7 +1,7 @@
 import { fromBase64, toHex } from '../bytes.ts';
 import { Refused } from '../errors.ts';
 import { leafHash } from '../tlog/tree.ts';
-import { parseEntry, type Entry } from './entry.ts';
+import { parseEntry } from './entry.ts';
 import { advance, type Judgement } from './fold.ts';
 import { specOf, type SpecOf } from './kinds.ts';
 import type { Proof } from './proof.ts';
@@ -42,15 +42,20 @@ export function openGenesis(entries: readonly ToldEntry[]): SpecOf<'genesis'> {
 export function openIssuingHour(proof: Proof, entries: readonly ToldEntry[]): SealedHour {
   const found = entries.find(({ index }) => index === proof.hour);
   if (found === undefined) throw new Refused('hour', `entry ${proof.hour} is missing`);
-  const entry: Entry = parseEntry(found.data);
-  if (entry.kind === 'hour') {
-    const spec = specOf.hour.parse(entry.spec, 'spec');
-    if ('certificates' in spec) return { kind: 'hour', spec };
-  } else if (entry.kind === 'hour-correction') {
-    const spec = specOf['hour-correction'].parse(entry.spec, 'spec');
-    if ('certificates' in spec) return { kind: 'hour-correction', spec };
+  return openIssuingEntry(found);
+}
+
+/** An `hour` or `hour-correction` whose energy is public. Refused('hour') for any other entry. */
+export function openIssuingEntry({ index, data }: Pick<ToldEntry, 'index' | 'data'>): SealedHour {
+  const { kind, spec: given } = parseEntry(data);
+  if (kind === 'hour') {
+    const spec = specOf.hour.parse(given, 'spec');
+    if ('certificates' in spec) return { kind, spec };
+  } else if (kind === 'hour-correction') {
+    const spec = specOf['hour-correction'].parse(given, 'spec');
+    if ('certificates' in spec) return { kind, spec };
   }
-  throw new Refused('hour', `entry ${proof.hour} issues no certificates`);
+  throw new Refused('hour', `entry ${index} issues no certificates`);
 }
 
 /**
@@ -77,7 +82,7 @@ export function tellStory(proof: Proof, entries: readonly ToldEntry[]): Story {
   };
 }
 
-/** Entries of the file that another entry of the file declares void. */
+/** Entries of the file that a later entry of the file declares void. */
 function namedVoid(
   entries: readonly ToldEntry[],
 ): ReadonlyMap<number, { code: string; message: string }> {
@@ -87,7 +92,8 @@ function namedVoid(
     const entry = parseEntry(data);
     if (entry.kind !== 'void') continue;
     const { index, leafHash: hash, code } = specOf.void.parse(entry.spec, 'spec');
-    if (hashes.get(index) === hash) found.set(index, { code, message: `void by entry ${by}` });
+    if (index < by && hashes.get(index) === hash)
+      found.set(index, { code, message: `void by entry ${by}` });
   }
   return found;
 }

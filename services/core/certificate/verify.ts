@@ -4,9 +4,10 @@ import { parseVkey, type VerifierKey } from '../tlog/note.ts';
 import { verifyCheckpoint, type VerifiedCheckpoint } from '../tlog/checkpoint.ts';
 import { needsAuditor, quorumMet, type Policy } from '../tlog/policy.ts';
 import { verifyInclusion } from '../tlog/proof.ts';
-import { openEvidence, verifyEnergy, verifyMessages, verifyRoots } from './evidence-of-proof.ts';
+import { verifyEnergy } from './energy-of-proof.ts';
+import { openEvidence, verifyMessages, verifyRoots } from './evidence-of-proof.ts';
 import type { Judgement } from './fold.ts';
-import type { Item } from './kinds.ts';
+import { specOf, type Item } from './kinds.ts';
 import { createLadder, type Finding, type Step } from './ladder.ts';
 import { decodePath, parseProof, type Proof } from './proof.ts';
 import { piecesWithin } from './series.ts';
@@ -31,10 +32,13 @@ export function verifyProof(bytes: Uint8Array, { policy }: { policy?: Policy } =
   const { steps, climb, share } = createLadder();
   const form = climb('form', () => readForm(bytes));
   const checkpoint = climb('checkpoint', () => verifyLogSignature(form(), policy));
-  climb('quorum', () => verifyQuorum(checkpoint(), policy));
+  const quorum = climb('quorum', () => verifyQuorum(checkpoint(), policy));
   const entries = climb('entries', () => verifyEntries(form().entries, checkpoint()));
   const evidence = share(() => openEvidence(form().proof));
-  climb('evidence', () => verifyRoots(evidence(), form().issuing, entries()));
+  climb('evidence', () => {
+    entries();
+    return verifyRoots(evidence(), form().issuing, { index: form().proof.hour });
+  });
   const story = share(() => tellStory(form().proof, entries()));
   climb('signatures', () => {
     requireSound(story().judgements, isRegisterKind);
@@ -42,7 +46,7 @@ export function verifyProof(bytes: Uint8Array, { policy }: { policy?: Policy } =
   });
   climb('energy', () => verifyEnergy(evidence(), form().issuing, story().state));
   const judgements = share(() => story().finish());
-  climb('issue', () => verifyIssue(form(), judgements(), policy));
+  climb('issue', () => verifyIssue(form(), judgements(), quorum));
   climb('life', () => verifyLife(form().proof.bundle, judgements(), story().state));
   return {
     result: resultOf(steps),
@@ -86,29 +90,50 @@ function verifyLogSignature(
   { proof, logKey, origin }: Form,
   policy: Policy | undefined,
 ): Finding<VerifiedCheckpoint> {
-  const named = policy?.logs.find(({ key }) => key.name === origin);
-  if (policy !== undefined && named === undefined) {
-    throw new Refused('policy', `the policy names no key for the log ${origin}`);
+  const keys = policy === undefined ? [logKey] : policy.logs.map(({ key }) => key);
+  const logs = keys.filter(({ name }) => name === origin);
+  if (logs.length === 0) {
+    const who = policy === undefined ? 'its genesis' : 'the policy';
+    throw new Refused('policy', `${who} names no key for the log ${origin}`);
   }
-  const log = named?.key ?? logKey;
-  if (log.name !== origin)
-    throw new Refused('origin', `the key of ${log.name} signs for ${origin}`);
   const cosigners = policy?.witnesses.map(({ key }) => key) ?? [];
-  const value = verifyCheckpoint(utf8(proof.checkpoint), { log, cosigners });
+  const value = verifyByAny(utf8(proof.checkpoint), { logs, cosigners });
   const whose =
-    named === undefined
-      ? "by genesis's own key, trusted because the log says so"
-      : 'by the key of the policy';
+    policy === undefined
+      ? "by genesis's own key, which only the log itself vouches for"
+      : 'by the key that the policy names for it';
   return { value, reason: `${origin} at ${value.size} entries, signed ${whose}` };
 }
 
+/** A policy may name several keys of one log, as while it changes them: any of them will do. */
+function verifyByAny(
+  note: Uint8Array,
+  { logs, cosigners }: { logs: readonly VerifierKey[]; cosigners: readonly VerifierKey[] },
+): VerifiedCheckpoint {
+  let unsigned: Refused | undefined;
+  const verified: VerifiedCheckpoint[] = [];
+  for (const log of logs) {
+    try {
+      verified.push(verifyCheckpoint(note, { log, cosigners }));
+    } catch (error) {
+      // Of a key that did sign, a bad signature is never made good by another one.
+      if (!(error instanceof Refused) || error.code !== 'checkpoint-unsigned') throw error;
+      unsigned = error;
+    }
+  }
+  const [first] = verified;
+  if (first === undefined) throw unsigned ?? new RangeError('logs: none');
+  return first;
+}
+
+/** The value: whether somebody whom the verifier trusts has replayed every rule (D3.4). */
 function verifyQuorum(
   { cosignatures }: VerifiedCheckpoint,
   policy: Policy | undefined,
-): Finding<undefined> {
+): Finding<{ readonly isAudited: boolean }> {
   if (policy === undefined) {
     const reason = 'no policy was given, so nobody but the log itself is known to have seen this';
-    return { value: undefined, result: 'unknown', reason };
+    return { value: { isAudited: false }, result: 'unknown', reason };
   }
   const signed = new Set(cosignatures.map(({ name, keyId }) => `${name} ${keyId}`));
   const cosigned = policy.witnesses.filter(({ key }) => signed.has(`${key.name} ${key.keyId}`));
@@ -118,9 +143,9 @@ function verifyQuorum(
   }
   if (!needsAuditor(policy)) {
     const reason = `cosigned by ${names}, but the policy can be met without an auditing witness`;
-    return { value: undefined, result: 'unknown', reason };
+    return { value: { isAudited: false }, result: 'unknown', reason };
   }
-  return { value: undefined, reason: `cosigned by ${names}` };
+  return { value: { isAudited: true }, reason: `cosigned by ${names}: a quorum of the policy` };
 }
 
 function verifyEntries(
@@ -134,13 +159,14 @@ function verifyEntries(
   }
   return {
     value: entries,
-    reason: `${entries.length} entries lead to root ${toHex(root).slice(0, 16)}…`,
+    reason: `all ${entries.length} entries of the file are in the tree of ${size}, root ${toHex(root).slice(0, 16)}…`,
   };
 }
 
 const hourKinds: ReadonlySet<string> = new Set(['hour', 'hour-correction']);
 const lifeKinds: ReadonlySet<string> = new Set(['cancel']);
-const isRegisterKind = (kind: string): boolean => !hourKinds.has(kind) && !lifeKinds.has(kind);
+const isHour = (kind: string): boolean => hourKinds.has(kind);
+const isRegisterKind = (kind: string): boolean => !isHour(kind) && !lifeKinds.has(kind);
 
 function requireSound(judgements: readonly Judgement[], concerns: (kind: string) => boolean): void {
   for (const { ref, entry, violation } of judgements) {
@@ -151,31 +177,49 @@ function requireSound(judgements: readonly Judgement[], concerns: (kind: string)
   }
 }
 
+/**
+ * A file may leave out what would have forbidden the hour: a meter, a decision, an earlier sealing.
+ * Who has only the file cannot see that, so without an auditing witness this is never a pass.
+ */
 function verifyIssue(
   { proof: { bundle, hour }, issuing: { spec } }: Form,
   judgements: readonly Judgement[],
-  policy: Policy | undefined,
+  quorum: () => { readonly isAudited: boolean },
 ): Finding<undefined> {
-  requireSound(judgements, (kind) => hourKinds.has(kind));
+  requireSound(judgements, isHour);
   const { issued } = spec.certificates;
   if (issued === undefined || bundle.from < issued.from || bundle.to > issued.to) {
-    throw new Refused('issued', `entry ${hour} did not issue ${bundle.from} to ${bundle.to}`);
+    const did = issued === undefined ? 'nothing' : `${issued.from} to ${issued.to}`;
+    const what = `not ${bundle.from} to ${bundle.to}`;
+    throw new Refused('issued', `entry ${hour} issued ${did}, ${what}`);
   }
-  const reason = `entry ${hour} issued ${issued.from} to ${issued.to}${laterDecrease(hour, judgements)}`;
-  if (policy === undefined || !needsAuditor(policy)) {
-    const why = 'that it was the only one for this hour, an auditing witness of a policy must say';
-    return { value: undefined, result: 'unknown', reason: `${reason}; ${why}` };
+  const { isAudited } = quorum();
+  const later = laterDecrease(hour, spec, judgements);
+  const reason = `entry ${hour} issued units ${issued.from} to ${issued.to}${later}`;
+  if (isAudited) {
+    const by =
+      'under rules that an auditing witness replayed; that it was not void, step 9 must say';
+    return { value: undefined, reason: `${reason}, ${by}` };
   }
-  return { value: undefined, reason };
+  const why =
+    'that nothing is left out which forbids it, only an auditing witness of your policy can say';
+  return { value: undefined, result: 'unknown', reason: `${reason}; ${why}` };
 }
 
 /** A later version that states less is shown as a note; it takes nothing from whoever holds units. */
-function laterDecrease(hour: number, judgements: readonly Judgement[]): string {
-  const later = judgements.filter(
+function laterDecrease(
+  hour: number,
+  { plant, interval, generation }: SealedHour['spec'],
+  judgements: readonly Judgement[],
+): string {
+  const last = judgements.findLast(
     ({ ref, entry }) => ref.index > hour && entry?.kind === 'hour-correction',
   );
-  const last = later.at(-1);
-  return last === undefined ? '' : ` (note: entry ${last.ref.index} later restated the hour)`;
+  if (last?.entry === undefined) return '';
+  const later = specOf['hour-correction'].parse(last.entry.spec, 'spec');
+  const isSame = later.plant === plant && later.interval.start === interval.start;
+  if (!isSame || 'commitment' in later || later.generation >= generation) return '';
+  return ` (note: entry ${last.ref.index} later lowered the hour from ${generation} to ${later.generation} Wh)`;
 }
 
 function verifyLife(
@@ -183,16 +227,14 @@ function verifyLife(
   judgements: readonly Judgement[],
   state: LogState,
 ): Finding<undefined> {
-  requireSound(judgements, (kind) => lifeKinds.has(kind));
+  requireSound(judgements, (kind) => !isHour(kind));
   const series = state.series.get(bundle.series) ?? { ranges: [] };
   const pieces = piecesWithin(series, bundle);
   const told = pieces
-    .map(({ from, to, owner, state: is }) => `${from} to ${to} ${is}, owned by ${owner}`)
+    .map(({ from, to, owner, state: is }) => `units ${from} to ${to} were ${is}, owned by ${owner}`)
     .join('; ');
   const kept = pieces.find(({ owner }) => state.accounts.get(owner)?.spec.custody === 'operator');
-  const why =
-    kept === undefined
-      ? 'without a state proof nobody can say that nothing happened to it since'
-      : `the operator keeps the key of ${kept.owner}`;
+  const custody = kept === undefined ? '' : ` and the operator keeps the key of ${kept.owner}`;
+  const why = `what else the log says of them only a state proof can tell${custody}`;
   return { value: undefined, result: 'unknown', reason: `${told}; ${why}` };
 }

@@ -1,5 +1,5 @@
 import { canonicalBytes, parseCanonical } from '../jcs.ts';
-import { array, either, hashHex, id, instant, integer, object, oneOf } from '../shape.ts';
+import { array, hashHex, id, instant, integer, object, oneOf } from '../shape.ts';
 import { optional, record, thumbprint, type Infer, type Shape } from '../shape.ts';
 import { leafHash, treeRoot } from '../tlog/tree.ts';
 import { compareAscii } from '../bytes.ts';
@@ -37,7 +37,14 @@ const exchangeEndShape = object({
   registers: registersShape,
   t: instant,
 });
-const endShape = either(messageEndShape, exchangeEndShape);
+/** Told apart by `entry`, so that a refusal names what is wrong with the one that was meant. */
+const endShape: Shape<Infer<typeof messageEndShape> | Infer<typeof exchangeEndShape>> = {
+  schema: { anyOf: [messageEndShape.schema, exchangeEndShape.schema] },
+  parse(value, path) {
+    const isExchange = typeof value === 'object' && value !== null && 'entry' in value;
+    return (isExchange ? exchangeEndShape : messageEndShape).parse(value, path);
+  },
+};
 
 /** Absent means that the register did not turn over, so `false` would be a second spelling. */
 const turned: Shape<true> = {

@@ -122,21 +122,22 @@ class Sweep {
   take({ t, held, exchanges, broken }: Moment): void {
     if (broken) this.#break(t);
     const { name } = this.#question;
-    const known = new Set<number>();
+    const known: (number | undefined)[] = [];
     for (const { entry, ...values } of exchanges) {
       const closing = ownValue(values.closing, name);
       const opening = ownValue(values.opening, name);
       this.#exchange({ t, closing, opening, entry });
-      for (const value of [closing, opening]) if (value !== undefined) known.add(value);
+      known.push(closing, opening);
     }
     // The old meter's last reading or the new one's first may bear the very second of the exchange.
-    const others = held.filter((reading) => !known.has(ownValue(reading.registers, name) ?? NaN));
-    const values = new Set(others.map((reading) => ownValue(reading.registers, name)));
-    // Told before any of them is weighed against the past, so that no order has influence.
-    if (values.size > 1) this.#contradict(t, 'conflict');
-    for (const { registers, kid, seq } of others) {
-      const value = ownValue(registers, name);
-      if (value !== undefined) this.#add({ t, value, first: { kid, seq }, last: { kid, seq } });
+    const others = held.filter(({ registers }) => !known.includes(ownValue(registers, name)));
+    const value = ownValue(others[0]?.registers ?? {}, name);
+    if (value === undefined) return;
+    // Told before anything is weighed against the past, so that no order has influence.
+    if (others.some(({ registers }) => registers[name] !== value)) this.#contradict(t, 'conflict');
+    for (const { kid, seq } of others) {
+      const source = { kid, seq };
+      this.#add({ t, value, first: source, last: source });
     }
   }
 

@@ -1,5 +1,5 @@
 import { Refused } from '../errors.ts';
-import { toHex } from '../bytes.ts';
+import { toHex, utf8 } from '../bytes.ts';
 import { cosignatureType, ed25519Type, parseVkey, type VerifierKey } from './note.ts';
 
 /** A policy file is for people to read; more than this is refused before it is parsed. */
@@ -31,6 +31,8 @@ interface Draft {
   readonly witnesses: Witness[];
   readonly named: Map<string, Group | Witness>;
   readonly keys: Set<string>;
+  /** Names that are a member of some group. */
+  readonly members: Set<string>;
   quorum: { readonly is: Group | Witness | undefined } | undefined;
 }
 
@@ -44,6 +46,7 @@ export function parsePolicy(text: string): Policy {
     witnesses: [],
     named: new Map(),
     keys: new Set(),
+    members: new Set(),
     quorum: undefined,
   };
   const lines = text.split('\n');
@@ -61,6 +64,7 @@ export function parsePolicy(text: string): Policy {
 }
 
 function addLine(draft: Draft, line: string): void {
+  if (isControlled(line)) throw new Refused('policy', 'a control character');
   const words = line.split(/[ \t]+/).filter((word) => word !== '');
   const [keyword, first, ...rest] = words;
   if (keyword === undefined || keyword.startsWith('#')) return;
@@ -70,6 +74,11 @@ function addLine(draft: Draft, line: string): void {
   else if (keyword === 'group') addGroup(draft, first, rest);
   else if (keyword === 'quorum') setQuorum(draft, first, rest);
   else throw new Refused('policy', `unknown keyword ${keyword}`);
+}
+
+/** "The only allowed control characters are tab and newline": no carriage return either. */
+function isControlled(line: string): boolean {
+  return utf8(line).some((byte) => (byte < 0x20 && byte !== 0x09) || byte === 0x7f);
 }
 
 /** The same public key twice would let one party count as two, whatever its names are. */
@@ -112,10 +121,18 @@ function lookUp({ named }: Draft, name: string): Group | Witness {
 
 function addGroup(draft: Draft, name: string, [threshold, ...names]: readonly string[]): void {
   if (threshold === undefined || names.length === 0) throw new Refused('policy', 'an empty group');
-  if (new Set(names).size !== names.length) throw new Refused('policy', 'a member stands twice');
-  const members = names.map((member) => lookUp(draft, member));
+  const members = names.map((member) => takeMember(draft, member));
   const needed = parseThreshold(threshold, members.length);
   define(draft, { name, needed, members });
+}
+
+/** Once in the whole file: else one witness could count for a quorum in two ways. */
+function takeMember(draft: Draft, name: string): Group | Witness {
+  const member = lookUp(draft, name);
+  if (draft.members.has(name))
+    throw new Refused('policy', `${name} is a member of a group already`);
+  draft.members.add(name);
+  return member;
 }
 
 function parseThreshold(word: string, count: number): number {

@@ -62,7 +62,7 @@ onEachEngine('migrate', (start) => {
 
   test('the migrations of the project apply to an empty database, once', async () => {
     const applied = await migrate(empty.connection);
-    expect(applied[0]).toBe('0001_extensions');
+    expect(applied[0]).toBe('0001-extensions');
     expect(await migrate(empty.connection)).toEqual([]);
     const extensions = await empty.pool.rows(
       "select 1 from pg_extension where extname = 'btree_gist'",

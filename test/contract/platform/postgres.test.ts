@@ -10,7 +10,8 @@ const startLimitMs = 120_000;
 onEachEngine('postgres', (start, engine) => {
   let database: TestPostgres;
   beforeAll(async () => {
-    database = await start();
+    database = await start({ migrated: false });
+    await database.pool.run('create extension btree_gist');
     await database.pool.run('create table note (writer int not null, n bigint not null)');
   }, startLimitMs);
 
@@ -175,7 +176,7 @@ onEachEngine('postgres', (start, engine) => {
 onPostgres('two connections that race', (start) => {
   let database: TestPostgres;
   beforeAll(async () => {
-    database = await start();
+    database = await start({ migrated: false });
     await database.pool.run('create table head (id int primary key, size bigint not null)');
     await database.pool.run('insert into head values (1, 0), (2, 0)');
   }, startLimitMs);

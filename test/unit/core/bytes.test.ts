@@ -17,6 +17,8 @@ import {
 } from '#core/bytes.ts';
 import { Refused } from '#core/errors.ts';
 
+/** Any code point but a surrogate; `fc.string` takes seconds to set up all of them. */
+const codePoint = fc.nat(0x10ffff - 0x800).map((n) => (n < 0xd800 ? n : n + 0x800));
 const anyBytes = fc.uint8Array({ maxLength: 80 });
 
 describe('hex', () => {
@@ -55,7 +57,7 @@ describe.each(codecs)('$name', ({ to, from, node, padded }) => {
   });
 
   it('gives bytes to at most one text: a text that is read is the one that is written', () => {
-    const alphabet = [...'ABQYgwxz019+/-_=', ' ', '\n', '\u00e9'];
+    const alphabet = Array.from('ABQYgwxz019+/-_= \n\u00e9');
     const texts = fc.string({ unit: fc.constantFrom(...alphabet), maxLength: 8 });
     fc.assert(
       fc.property(texts, (text) => {
@@ -68,15 +70,15 @@ describe.each(codecs)('$name', ({ to, from, node, padded }) => {
         }
         expect(to(bytes)).toBe(text);
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   });
 
   it('refuses every variant of the bits left over', () => {
     const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
     const last = `${characters}${padded ? '+/' : '-_'}`;
-    const ofOne = [...last].filter((c) => reads(from, `A${c}${padded ? '==' : ''}`));
-    const ofTwo = [...last].filter((c) => reads(from, `AA${c}${padded ? '=' : ''}`));
+    const ofOne = Array.from(last).filter((c) => reads(from, `A${c}${padded ? '==' : ''}`));
+    const ofTwo = Array.from(last).filter((c) => reads(from, `AA${c}${padded ? '=' : ''}`));
     expect(ofOne.join('')).toBe('AQgw');
     expect(ofTwo.join('')).toBe('AEIMQUYcgkosw048');
   });
@@ -134,7 +136,10 @@ describe('UTF-8', () => {
 
   it('reads back every well-formed text', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (text) => decodeUtf8(utf8(text)) === text),
+      fc.property(fc.array(codePoint), (points) => {
+        const text = String.fromCodePoint(...points);
+        return decodeUtf8(utf8(text)) === text;
+      }),
     );
   });
 });

@@ -1,21 +1,43 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSendWindow } from '#devices/send-window.ts';
+import { createSendWindow, type SendWindow } from '#devices/send-window.ts';
 
 const all = (): boolean => true;
 
+/** A window wide open: `limit` messages sent and acknowledged before `throughSeq` was settled. */
+function openWindow(limit: number, throughSeq: number): SendWindow {
+  const window = createSendWindow(limit, throughSeq - limit);
+  for (let i = 0; i < limit; i++) {
+    window.acknowledged(window.take(throughSeq, all) ?? -1);
+  }
+  window.settled(throughSeq);
+  return window;
+}
+
 describe('the send window', () => {
-  it('sends in order, never more at once than its limit', () => {
+  it('sends in order, one more at a time for each acknowledgement, never more than its limit', () => {
     const window = createSendWindow(3, 0);
-    expect([1, 2, 3, 4].map(() => window.take(10, all))).toEqual([1, 2, 3, undefined]);
-    expect(window.inFlight()).toBe(3);
+    const takeAll = (): number[] => {
+      const taken: number[] = [];
+      for (let seq = window.take(99, all); seq !== undefined; seq = window.take(99, all)) {
+        taken.push(seq);
+      }
+      return taken;
+    };
+    expect(takeAll()).toEqual([1]);
+    window.acknowledged(1);
+    expect(takeAll()).toEqual([2, 3]);
     window.acknowledged(2);
-    expect(window.take(10, all)).toBe(4);
-    expect(window.take(10, all)).toBeUndefined();
+    expect(takeAll()).toEqual([4, 5]);
+    window.acknowledged(3);
+    expect(takeAll()).toEqual([6]);
+    expect(window.inFlight()).toBe(3);
+    window.lost();
+    expect(takeAll()).toEqual([3]);
   });
 
   it('starts behind what is settled, and passes over what may not be sent', () => {
-    const window = createSendWindow(8, 5);
+    const window = openWindow(8, 5);
     expect(window.take(9, (seq) => seq !== 6)).toBe(7);
     window.rewind(6);
     expect(window.take(9, all)).toBe(6);
@@ -23,23 +45,28 @@ describe('the send window', () => {
   });
 
   it('sends what was in flight again after a loss, and the newest acknowledged as a question', () => {
-    const window = createSendWindow(8, 0);
+    const window = openWindow(8, 0);
     for (let i = 0; i < 5; i++) window.take(5, all);
     for (const seq of [1, 2, 3]) window.acknowledged(seq);
     window.lost();
     expect(window.inFlight()).toBe(0);
-    expect([1, 2, 3, 4].map(() => window.take(5, all))).toEqual([3, 4, 5, undefined]);
+    const taken = [1, 2, 3].map(() => {
+      const seq = window.take(5, all);
+      window.acknowledged(seq ?? -1);
+      return seq;
+    });
+    expect(taken).toEqual([3, 4, 5]);
   });
 
   it('ignores an acknowledgement of what is not in flight', () => {
-    const window = createSendWindow(8, 0);
+    const window = openWindow(8, 0);
     window.acknowledged(1);
     expect(window.take(1, all)).toBe(1);
     expect(window.probe()).toBe(false);
   });
 
   it('sends again what the other side misses, but not what is on its way', () => {
-    const window = createSendWindow(8, 0);
+    const window = openWindow(8, 0);
     for (let i = 0; i < 6; i++) window.take(6, all);
     for (const seq of [1, 2, 3, 4]) window.acknowledged(seq);
     window.resend([
@@ -50,7 +77,7 @@ describe('the send window', () => {
   });
 
   it('is quiet only when everything that may be sent is acknowledged', () => {
-    const window = createSendWindow(8, 0);
+    const window = openWindow(8, 0);
     expect(window.isQuiet(0, all)).toBe(true);
     expect(window.isQuiet(1, all)).toBe(false);
     expect(window.isQuiet(1, () => false)).toBe(true);

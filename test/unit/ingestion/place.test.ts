@@ -27,7 +27,11 @@ const nothing: Stored = {
   ahead: () => undefined,
 };
 
-function message(seq: number, t: number, options: { body?: string; code?: KeptCode } = {}): Candidate {
+function message(
+  seq: number,
+  t: number,
+  options: { body?: string; code?: KeptCode } = {},
+): Candidate {
   const hash = sha256(utf8(options.body ?? `message ${seq} at ${t}`));
   return { seq, hash, first: t, last: t, code: options.code };
 }
@@ -62,7 +66,8 @@ function deliver(batches: readonly (readonly Candidate[])[]): {
     const result = placeMessages(head, batch, storedWith(rows));
     batch.forEach((candidate, i) => {
       const placed = result.placed[i];
-      if (placed?.outcome === 'stored') rows.set(candidate.seq, { ...candidate, code: placed.code });
+      if (placed?.outcome === 'stored')
+        rows.set(candidate.seq, { ...candidate, code: placed.code });
     });
     outcomes.push(...names(result.placed));
     head = result.head;
@@ -71,7 +76,10 @@ function deliver(batches: readonly (readonly Candidate[])[]): {
 }
 
 function chainOver(candidates: readonly Candidate[]): Uint8Array {
-  return candidates.reduce((chain, { hash }) => extendChain(chain, hash), new Uint8Array(32));
+  return candidates.reduce<Uint8Array>(
+    (chain, { hash }) => extendChain(chain, hash),
+    new Uint8Array(32),
+  );
 }
 
 describe('messages of one key', () => {
@@ -97,7 +105,13 @@ describe('messages of one key', () => {
 
   it('stop the chain at a gap, and let it go on through what is stored when the gap is filled', () => {
     const sent = [1, 2, 3, 4, 5].map((seq) => message(seq, seq * 10));
-    const [one, two, three, four, five] = sent as [Candidate, Candidate, Candidate, Candidate, Candidate];
+    const [one, two, three, four, five] = sent as [
+      Candidate,
+      Candidate,
+      Candidate,
+      Candidate,
+      Candidate,
+    ];
     const gap = deliver([[one], [five, three]]);
     expect(gap.head).toMatchObject({ throughSeq: 1, maxSeq: 5 });
     const filled = deliver([[one], [five, three], [two], [four]]);
@@ -117,11 +131,21 @@ describe('messages of one key', () => {
   });
 
   it('are out of order in one batch as in several', () => {
-    const sent = [message(1, 100), message(4, 200), message(2, 201), message(3, 99), message(3, 150)];
+    const sent = [
+      message(1, 100),
+      message(4, 200),
+      message(2, 201),
+      message(3, 99),
+      message(3, 150),
+    ];
     expect(deliver([sent]).outcomes).toEqual(['new', 'new', 'order', 'order', 'fork']);
-    expect(deliver(sent.map((one) => [one])).outcomes).toEqual(
-      ['new', 'new', 'order', 'order', 'fork'],
-    );
+    expect(deliver(sent.map((one) => [one])).outcomes).toEqual([
+      'new',
+      'new',
+      'order',
+      'order',
+      'fork',
+    ]);
   });
 
   it('may begin at the very instant at which the last one ended', () => {
@@ -140,24 +164,23 @@ describe('messages of one key', () => {
   it('that are late still must not fall behind their neighbours', () => {
     const outcomes = deliver([[message(1, 100)], [message(2, 90, { code: 'late' })]]).outcomes;
     expect(outcomes).toEqual(['new', 'order']);
-    expect(deliver([[message(1, 90, { code: 'late' })], [message(2, 80)]]).outcomes).toEqual(
-      ['late', 'order'],
-    );
+    expect(deliver([[message(1, 90, { code: 'late' })], [message(2, 80)]]).outcomes).toEqual([
+      'late',
+      'order',
+    ]);
   });
 
   it('give one chain and no order at all, however a well-behaved device is delivered', () => {
-    const deliveries = fc
-      .integer({ min: 1, max: 30 })
-      .chain((count) =>
-        fc.record({
-          order: fc.shuffledSubarray(
-            Array.from({ length: count }, (_, i) => i + 1),
-            { minLength: count },
-          ),
-          again: fc.array(fc.integer({ min: 1, max: count }), { maxLength: 20 }),
-          size: fc.integer({ min: 1, max: 8 }),
-        }),
-      );
+    const deliveries = fc.integer({ min: 1, max: 30 }).chain((count) =>
+      fc.record({
+        order: fc.shuffledSubarray(
+          Array.from({ length: count }, (_, i) => i + 1),
+          { minLength: count },
+        ),
+        again: fc.array(fc.integer({ min: 1, max: count }), { maxLength: 20 }),
+        size: fc.integer({ min: 1, max: 8 }),
+      }),
+    );
     fc.assert(
       fc.property(deliveries, ({ order, again, size }) => {
         const all = [...order, ...again].map((seq) => message(seq, Math.floor(seq / 2) * 60));

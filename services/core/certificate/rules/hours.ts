@@ -174,7 +174,7 @@ export const hour: Rule<'hour'> = {
       throw new Refused('interval', "an hour outside the plant's life");
     }
     if (plant.hours.has(start)) throw new Refused('sealed', 'that hour is sealed already');
-    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place));
+    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place, []));
     requireWithinCapacity(plant, spec, place);
     const movement = planIssue(plant, spec, place);
     requireCertificates(spec.certificates, movement, { ...place, plant: spec.plant });
@@ -185,6 +185,7 @@ export const hour: Rule<'hour'> = {
         quality: spec.quality,
         certifiedWh: movement.certifiedWh,
         issued: issued === undefined ? [] : [issued],
+        versions: [place.ref.index],
       };
       move({ plant, spec, movement, place }, 0);
       plant.hours.set(start, hourState);
@@ -192,8 +193,8 @@ export const hour: Rule<'hour'> = {
   },
 };
 
-function committedHour(place: Place): HourState {
-  return { ref: place.ref, quality: undefined, certifiedWh: 0, issued: [] };
+function committedHour({ ref }: Place, before: readonly number[]): HourState {
+  return { ref, quality: undefined, certifiedWh: 0, issued: [], versions: [...before, ref.index] };
 }
 
 export const hourCorrection: Rule<'hour-correction'> = {
@@ -205,7 +206,8 @@ export const hourCorrection: Rule<'hour-correction'> = {
     if (previous === undefined || !sameRef(previous.ref, spec.amends)) {
       throw new Refused('amends', 'does not amend the latest version of its hour');
     }
-    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place));
+    const { versions } = previous;
+    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place, versions));
     requireWithinCapacity(plant, spec, place);
     const movement = planCorrection(plant, spec, place);
     requireCertificates(spec.certificates, movement, { ...place, plant: spec.plant });
@@ -221,6 +223,7 @@ export const hourCorrection: Rule<'hour-correction'> = {
         quality: spec.quality,
         certifiedWh: movement.certifiedWh,
         issued: issued === undefined ? previous.issued : [...previous.issued, issued],
+        versions: [...versions, place.ref.index],
       });
     };
   },

@@ -1,6 +1,6 @@
 import { Refused } from '../../errors.ts';
 import type { Item } from '../kinds.ts';
-import { changePieces, piecesWithin, type Series } from '../series.ts';
+import { changePieces, knownParts, piecesWithin, type Series } from '../series.ts';
 import { accountOf, type Place, type Rule } from './rule.ts';
 
 /** The rules of certificates as property (D4.4). Every action is signed by the account that acts. */
@@ -9,6 +9,15 @@ function seriesOf({ state }: Place, name: string): Series {
   const found = state.series.get(name);
   if (found === undefined) throw new Refused('series', `no series ${name}`);
   return found;
+}
+
+/** The items as far as they can be judged: all of them, but for a verifier with part of the log. */
+function judged(items: readonly Item[], { state }: Place): readonly Item[] {
+  if (!state.partial) return items;
+  return items.flatMap(({ series, ...range }) => {
+    const known = state.series.get(series);
+    return known === undefined ? [] : knownParts(known, range).map((part) => ({ series, ...part }));
+  });
 }
 
 /** Every unit of every item belongs to the account and is active; no unit is named twice. */
@@ -36,9 +45,10 @@ export const cancel: Rule<'cancel'> = {
   plan(spec, place) {
     if (accountOf(place, spec.account).frozen) throw new Refused('frozen', 'a frozen account');
     if (spec.period.to < spec.period.from) throw new Refused('range', 'an empty period');
-    requireOwnActive(spec.items, spec.account, place);
+    const items = judged(spec.items, place);
+    requireOwnActive(items, spec.account, place);
     return () => {
-      for (const item of spec.items) {
+      for (const item of items) {
         const change = { state: 'cancelled', lastIndex: place.ref.index } as const;
         changePieces(seriesOf(place, item.series), item, change);
       }

@@ -7,7 +7,8 @@ import { genesisOf, issuers, type Rule } from './rule.ts';
 /** The rules of the log itself: how it begins, and which thresholds are in force (D3.3). */
 
 export const genesis: Rule<'genesis'> = {
-  // The issuing body signs its own appointment: `advance` checks against the keys named here.
+  // The issuing body signs its own appointment: `advance` checks against the keys named here, so
+  // that a threshold above their number cannot be met in the first place.
   signers: () => [issuers],
   plan(spec, { state, ref }) {
     if (ref.index !== 0) throw new Refused('genesis', 'a log has one genesis, at index 0');
@@ -15,9 +16,6 @@ export const genesis: Rule<'genesis'> = {
     const all = [...keys, parsePublicJwk(spec.ingestionKey), logKeyOf(spec)];
     if (new Set(all.map(({ kid }) => kid)).size !== all.length) {
       throw new Refused('key-used', 'one key for two purposes, or the same issuing key twice');
-    }
-    if (spec.issuers.threshold > keys.length) {
-      throw new Refused('issuers', 'a threshold above the number of keys');
     }
     requireGenesisKind(spec.rules.kinds);
     return () => {
@@ -27,6 +25,7 @@ export const genesis: Rule<'genesis'> = {
         issuers: keys,
         threshold: spec.issuers.threshold,
         rules: spec.rules,
+        entries: [],
       };
       for (const { kid } of all) state.usedKeys.add(kid);
     };

@@ -38,7 +38,7 @@ export const account: Rule<'account'> = {
     const key = parsePublicJwk(spec.jwk);
     requireUnusedKey(place, key);
     return () => {
-      place.state.accounts.set(spec.account, { spec, key, frozen: false });
+      place.state.accounts.set(spec.account, { spec, entries: [], key, frozen: false });
       place.state.usedKeys.add(key.kid);
     };
   },
@@ -62,6 +62,7 @@ export const plant: Rule<'plant'> = {
     return () => {
       state.plants.set(spec.plant, {
         spec,
+        entries: [],
         index: ref.index,
         sealFrom,
         latest: undefined,

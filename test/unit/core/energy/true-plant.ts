@@ -1,4 +1,3 @@
-import fc, { type GeneratorValue } from 'fast-check';
 import type { Reading } from '#core/energy/message.ts';
 import type { MeterEvidence } from '#core/energy/meter-hour.ts';
 import type { MeterSpec, RegisterSpec } from '#core/energy/register.ts';
@@ -32,8 +31,27 @@ const from = start - 4 * stepS;
 const steps = 14;
 const until = from + steps * stepS;
 
-export function truePlant(g: GeneratorValue): TruePlant {
-  const roles = ['production', ...g(fc.array, fc.constantFrom('production', 'auxiliary'), at(2))];
+/** What is drawn at random follows from one seed alone. */
+export interface Draw {
+  readonly int: (min: number, max: number) => number;
+  readonly pick: <T>(...from: readonly T[]) => T;
+}
+
+/** mulberry32: a fast generator of 32 bits, good enough to draw from. */
+export function drawFrom(seed: number): Draw {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const int = (min: number, max: number): number => min + Math.floor(next() * (max - min + 1));
+  return { int, pick: (...from) => from[int(0, from.length - 1)] as (typeof from)[number] };
+}
+
+export function truePlant(g: Draw): TruePlant {
+  const roles = ['production', ...repeat(g.int(0, 2), () => g.pick('production', 'auxiliary'))];
   const meters = roles.map((role, i) =>
     trueMeter(g, { meter: `M${i}`, isAuxiliary: role === 'auxiliary', share: roles.length }),
   );
@@ -48,33 +66,35 @@ export function truePlant(g: GeneratorValue): TruePlant {
   };
 }
 
-function at(maxLength: number): { maxLength: number } {
-  return { maxLength };
+function repeat<T>(times: number, draw: () => T): T[] {
+  return Array.from({ length: times }, draw);
 }
 
-/** Steps counted since long ago, at any second of the window; and what the display shows. */
-interface TrueRegister {
-  readonly spec: RegisterSpec;
-  readonly total: (t: number) => number;
-  /** What stands on the display at `t`; at the second of an exchange the new meter's, if `isNew`. */
-  readonly shown: (t: number, isNew: boolean) => number;
+function ascending(ts: readonly number[]): number[] {
+  return [...new Set(ts)].sort((a, b) => a - b);
+}
+
+/** In two of three plants none: the plain case must stay the most frequent one. */
+function events(g: Draw, most: number): number[] {
+  if (g.int(0, 2) > 0) return [];
+  const near = () => g.pick(start, end, start + 1, end - 1);
+  return ascending(repeat(g.int(1, most), () => g.pick(near(), g.int(from + 1, until))));
 }
 
 function trueMeter(
-  g: GeneratorValue,
+  g: Draw,
   about: { meter: string; isAuxiliary: boolean; share: number },
 ): TrueMeter & { netWh: number } {
   const names = about.isAuxiliary
     ? ['importWh']
-    : g(() => fc.constantFrom(['exportWh'], ['exportWh', 'importWh'], ['t1', 't2', 'importWh']));
-  const exchangeTs = g(() => instants(2));
+    : g.pick(['exportWh'], ['exportWh', 'importWh'], ['t1', 't2', 'importWh']);
+  const exchangeTs = events(g, 2);
   const share = about.share * names.length;
   const registers = new Map(
     names.map((name) => [name, trueRegister(g, name, { share, exchangeTs })]),
   );
   const valuesAt = (t: number, isNew: boolean): Record<string, number> =>
     Object.fromEntries([...registers].map(([name, { shown }]) => [name, shown(t, isNew)]));
-  const specs = [...registers].map(([name, { spec }]) => [name, spec] as const);
   let netWh = 0;
   for (const { spec, total } of registers.values()) {
     const units = (total(end) - total(start)) * (spec.multiplier ?? 1);
@@ -85,7 +105,7 @@ function trueMeter(
     spec: {
       meter: about.meter,
       role: about.isAuxiliary ? 'auxiliary' : 'production',
-      registers: Object.fromEntries(specs),
+      registers: Object.fromEntries([...registers].map(([name, { spec }]) => [name, spec])),
     },
     messages: messagesOf(g, readingsOf(g, valuesAt)),
     exchanges: exchangeTs.map((t, index) => ({
@@ -94,44 +114,36 @@ function trueMeter(
       opening: valuesAt(t, true),
       entry: { index, leafHash: '0'.repeat(64) },
     })),
-    breaks: g(() => instants(1)).map((t) => ({ t })),
+    breaks: g.int(0, 3) > 0 ? [] : events(g, 1).map((t) => ({ t })),
   };
 }
 
-function instants(maxLength: number): fc.Arbitrary<number[]> {
-  const one = fc.oneof(
-    { weight: 3, arbitrary: fc.integer({ min: from + 1, max: until }) },
-    { weight: 1, arbitrary: fc.constantFrom(start, end, start + 1, end - 1) },
-  );
-  return fc
-    .oneof(
-      { weight: 2, arbitrary: fc.constant([]) },
-      { weight: 1, arbitrary: fc.uniqueArray(one, { maxLength }) },
-    )
-    .map((ts) => ts.sort((a, b) => a - b));
+/** Steps counted since long ago, at any second of the window; and what the display shows. */
+interface TrueRegister {
+  readonly spec: RegisterSpec;
+  readonly total: (t: number) => number;
+  /** What stands on the display at `t`; at the second of an exchange the new meter's, if `isNew`. */
+  readonly shown: (t: number, isNew: boolean) => number;
 }
 
 function trueRegister(
-  g: GeneratorValue,
+  g: Draw,
   name: string,
   { share, exchangeTs }: { share: number; exchangeTs: readonly number[] },
 ): TrueRegister {
-  const multiplier = g(fc.constantFrom, 1, 1, 3, 100);
-  const digits = g(fc.constantFrom, undefined, undefined, 3, 4, 5);
+  const multiplier = g.pick(1, 1, 3, 100);
+  const digits = g.pick(undefined, undefined, undefined, undefined, 3, 4, 5, 6);
   const modulus = digits === undefined ? Number.MAX_SAFE_INTEGER : 10 ** digits;
   const mostPerStep = Math.floor((capacityW * stepS) / 3600 / share / multiplier);
-  const growth = g(fc.array, fc.oneof(fc.constantFrom(0, mostPerStep), fc.nat(mostPerStep)), {
-    minLength: steps,
-    maxLength: steps,
-  });
+  const growth = repeat(steps, () => g.pick(0, mostPerStep, g.int(0, mostPerStep)));
   const sums = growth.reduce((all, step) => [...all, (all.at(-1) ?? 0) + step], [0]);
   const total = (t: number): number => {
     const step = Math.min(steps - 1, Math.floor((t - from) / stepS));
     const within = (t - from - step * stepS) / stepS;
     return (sums[step] ?? 0) + Math.floor((growth[step] ?? 0) * within);
   };
-  const openings = exchangeTs.map((t) => ({ t, value: g(fc.nat, 999) }));
-  const initial = { t: from, value: g(fc.nat, Math.min(modulus - 1, 99_999)) };
+  const openings = exchangeTs.map((t) => ({ t, value: g.int(0, 999) }));
+  const initial = { t: from, value: g.int(0, Math.min(modulus - 1, 99_999)) };
   return {
     spec: {
       unit: 'Wh',
@@ -149,51 +161,32 @@ function trueRegister(
 
 /** In the order of time; valid ones true, the others anything. */
 function readingsOf(
-  g: GeneratorValue,
+  g: Draw,
   valuesAt: (t: number, isNew: boolean) => Record<string, number>,
 ): Reading[] {
-  const drawn = g(fc.uniqueArray, fc.integer({ min: from, max: until }), {
-    minLength: 0,
-    maxLength: 14,
+  const drawn = repeat(g.int(0, 12), () => g.int(from, until));
+  const turns = [start, end, start - 3600, end + 3600].filter(() => g.int(0, 3) > 0);
+  return ascending([...drawn, ...turns]).map((t) => {
+    const registers = valuesAt(t, g.pick(true, false));
+    const flaw = g.int(0, 40);
+    const [name = ''] = Object.keys(registers);
+    const anything = { ...registers, [name]: g.int(0, 1_000_000) };
+    if (flaw === 0) return { t, registers, status: 'power-fail' };
+    if (flaw === 1) return { t, registers: anything, clock: 'unsynced' };
+    if (flaw === 2) return { t, registers: anything, status: g.pick('tamper', 'fault') };
+    // Where there is an import register, a reading that leaves it out is not valid either.
+    if (flaw === 3 && Object.keys(registers).length > 1) {
+      return { t, registers: { [name]: anything[name] ?? 0 } };
+    }
+    return { t, registers };
   });
-  const boundaries = g(fc.subarray, [start, end, start - 3600, end + 3600]);
-  return [...new Set([...drawn, ...boundaries])]
-    .sort((a, b) => a - b)
-    .map((t) => {
-      const flaw = g(
-        fc.constantFrom,
-        ...sound,
-        'unsynced',
-        'tamper',
-        'fault',
-        'power-fail',
-        'lacks',
-      );
-      const registers = valuesAt(t, g(fc.boolean));
-      if (flaw === '') return { t, registers };
-      if (flaw === 'power-fail') return { t, registers, status: flaw };
-      const [name = ''] = Object.keys(registers);
-      if (flaw === 'lacks') {
-        return {
-          t,
-          registers:
-            Object.keys(registers).length > 1 ? { [name]: registers[name] ?? 0 } : registers,
-        };
-      }
-      const anything = { ...registers, [name]: g(fc.nat, 1_000_000) };
-      return flaw === 'unsynced'
-        ? { t, registers: anything, clock: flaw }
-        : { t, registers: anything, status: flaw };
-    });
 }
-
-const sound = Array.from({ length: 16 }, () => '' as const);
 
 /**
  * Messages of up to five readings within one closed hour. A reading at the turn of the hour may be
  * repeated by the next message, and at some message a new key takes over.
  */
-function messagesOf(g: GeneratorValue, readings: readonly Reading[]): HeldReading[][] {
+function messagesOf(g: Draw, readings: readonly Reading[]): HeldReading[][] {
   const messages: HeldReading[][] = [];
   let key = 0;
   let seq = 0;
@@ -202,8 +195,8 @@ function messagesOf(g: GeneratorValue, readings: readonly Reading[]): HeldReadin
   for (const reading of readings) {
     const begins = open[0] ?? repeated;
     const isSameHour = begins !== undefined && reading.t <= hourEnd(begins.t);
-    if (open.length === 0 || open.length >= 5 || !isSameHour || g(fc.nat, 3) === 0) {
-      if (g(fc.nat, 5) === 0) {
+    if (open.length === 0 || open.length >= 5 || !isSameHour || g.int(0, 3) === 0) {
+      if (g.int(0, 5) === 0) {
         key += 1;
         seq = 0;
       }
@@ -211,16 +204,20 @@ function messagesOf(g: GeneratorValue, readings: readonly Reading[]): HeldReadin
       const last = open.at(-1);
       open = [];
       messages.push(open);
-      repeated = last?.t === hourEnd(last?.t ?? 0) - 3600 && g(fc.boolean) ? last : undefined;
+      repeated = last?.t === hourEnd(last?.t ?? 0) - 3600 && g.pick(true, false) ? last : undefined;
       if (repeated !== undefined && reading.t <= hourEnd(repeated.t)) {
-        open.push({ ...repeated, kid: `key${key}`, seq });
+        open.push({ ...repeated, kid: kidOf(key), seq });
       }
     }
-    open.push({ ...reading, kid: `key${key}`, seq });
+    open.push({ ...reading, kid: kidOf(key), seq });
   }
   return messages;
 }
 
 function hourEnd(t: number): number {
   return Math.floor(t / 3600) * 3600 + 3600;
+}
+
+function kidOf(key: number): string {
+  return `key${key}`.padEnd(43, 'A');
 }

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '#crypto';
 import { concat, decodeUtf8, toHex, utf8 } from '#core/bytes.ts';
@@ -21,16 +20,14 @@ import { proveConsistency, proveInclusion } from '#core/tlog/proof.ts';
 import { encodeBundle, parseBundle, tilePath, tilesOfGrowth } from '#core/tlog/tile.ts';
 import { emptyEdge, growEdge, leafHash, treeRoot } from '#core/tlog/tree.ts';
 import { examples } from '#support/formats-examples.ts';
+import { formatsPage } from '#support/formats-page.ts';
 import { storedReader } from './reference.ts';
 
-const page = fileURLToPath(
-  new URL('../../../../services/core/FORMATS.tlog.part.md', import.meta.url),
-);
-const onPage = examples(page);
+const onPage = examples(formatsPage);
 
 function example(name: string): string {
   const text = onPage.get(name);
-  if (text === undefined) throw new Error(`${page} has no example ${name}`);
+  if (text === undefined) throw new Error(`${formatsPage} has no example ${name}`);
   return text;
 }
 

@@ -81,26 +81,30 @@ describe('other people’s proofs', () => {
     }
   });
 
-  it('made by Go’s sumdb/tlog at every size to 300 are byte for byte ours', async () => {
-    const go = vectorFile('go-sumdb.json') as GoVectors;
-    const roots: Uint8Array[] = [];
-    const inclusion: Uint8Array[] = [];
-    const consistency: Uint8Array[] = [];
-    for (let size = 1; size <= go.maxSize; size++) {
-      roots.push(await rootAt(size, read));
-      for (let index = 0; index < size; index++) {
-        const path = await proveInclusion({ index, size }, read);
-        inclusion.push(Uint8Array.of(path.length), ...path);
+  it(
+    'made by Go’s sumdb/tlog at every size to 300 are byte for byte ours',
+    async () => {
+      const go = vectorFile('go-sumdb.json') as GoVectors;
+      const roots: Uint8Array[] = [];
+      const inclusion: Uint8Array[] = [];
+      const consistency: Uint8Array[] = [];
+      for (let size = 1; size <= go.maxSize; size++) {
+        roots.push(await rootAt(size, read));
+        for (let index = 0; index < size; index++) {
+          const path = await proveInclusion({ index, size }, read);
+          inclusion.push(Uint8Array.of(path.length), ...path);
+        }
+        for (let from = 1; from <= size; from++) {
+          const path = await proveConsistency({ from, to: size }, read);
+          consistency.push(Uint8Array.of(path.length), ...path);
+        }
       }
-      for (let from = 1; from <= size; from++) {
-        const path = await proveConsistency({ from, to: size }, read);
-        consistency.push(Uint8Array.of(path.length), ...path);
-      }
-    }
-    expect(toHex(sha256(concat(...roots)))).toBe(go.rootsSha256);
-    expect(toHex(sha256(concatMany(inclusion)))).toBe(go.inclusionSha256);
-    expect(toHex(sha256(concatMany(consistency)))).toBe(go.consistencySha256);
-  }, exhaustiveLimitMs);
+      expect(toHex(sha256(concat(...roots)))).toBe(go.rootsSha256);
+      expect(toHex(sha256(concatMany(inclusion)))).toBe(go.inclusionSha256);
+      expect(toHex(sha256(concatMany(consistency)))).toBe(go.consistencySha256);
+    },
+    exhaustiveLimitMs,
+  );
 });
 
 /** `concat` spreads its arguments; this many parts would overflow the stack. */
@@ -109,50 +113,61 @@ function concatMany(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 describe('every inclusion proof to size 100', () => {
-  it('is the RFC’s, is accepted, and is refused when anything in it is changed', async () => {
-    const wrong: string[] = [];
-    for (let size = 1; size <= 100; size++) {
-      const root = tree.root(size);
-      for (let index = 0; index < size; index++) {
-        const path = await proveInclusion({ index, size }, read);
-        const claim = { leafHash: leaf(index), index, size, path, root };
-        const codes = [
-          ...damagedPaths(path).map((damaged) => ({ path: damaged })),
-          { leafHash: flipped(claim.leafHash) },
-          { root: flipped(root, 255) },
-          ...(index > 0 ? [{ index: index - 1 }] : []),
-          ...(index < size - 1 ? [{ index: index + 1 }] : []),
-        ].map((changed) => codeOf(() => verifyInclusion({ ...claim, ...changed })));
-        if (hexOf(path) !== hexOf(tree.path(index, size))) wrong.push(`${index} of ${size}: path`);
-        if (codeOf(() => verifyInclusion(claim)) !== 'accepted') wrong.push(`${index} of ${size}`);
-        if (codes.some((code) => code !== 'inclusion')) wrong.push(`${index} of ${size}: changed`);
+  it(
+    'is the RFC’s, is accepted, and is refused when anything in it is changed',
+    async () => {
+      const wrong: string[] = [];
+      for (let size = 1; size <= 100; size++) {
+        const root = tree.root(size);
+        for (let index = 0; index < size; index++) {
+          const path = await proveInclusion({ index, size }, read);
+          const claim = { leafHash: leaf(index), index, size, path, root };
+          const codes = [
+            ...damagedPaths(path).map((damaged) => ({ path: damaged })),
+            { leafHash: flipped(claim.leafHash) },
+            { root: flipped(root, 255) },
+            ...(index > 0 ? [{ index: index - 1 }] : []),
+            ...(index < size - 1 ? [{ index: index + 1 }] : []),
+          ].map((changed) => codeOf(() => verifyInclusion({ ...claim, ...changed })));
+          if (hexOf(path) !== hexOf(tree.path(index, size)))
+            wrong.push(`${index} of ${size}: path`);
+          if (codeOf(() => verifyInclusion(claim)) !== 'accepted')
+            wrong.push(`${index} of ${size}`);
+          if (codes.some((code) => code !== 'inclusion'))
+            wrong.push(`${index} of ${size}: changed`);
+        }
       }
-    }
-    expect(wrong).toEqual([]);
-  }, exhaustiveLimitMs);
+      expect(wrong).toEqual([]);
+    },
+    exhaustiveLimitMs,
+  );
 });
 
 describe('every consistency proof to size 100', () => {
-  it('is the RFC’s, is accepted, and is refused when anything in it is changed', async () => {
-    const wrong: string[] = [];
-    for (let to = 1; to <= 100; to++) {
-      for (let from = 1; from <= to; from++) {
-        const path = await proveConsistency({ from, to }, read);
-        const [fromRoot, toRoot] = [tree.root(from), tree.root(to)];
-        const claim = { fromSize: from, fromRoot, toSize: to, toRoot, path };
-        const codes = [
-          ...damagedPaths(path).map((damaged) => ({ path: damaged })),
-          { fromRoot: flipped(fromRoot, 9) },
-          { toRoot: flipped(toRoot, 100) },
-          ...(from === to ? [] : [{ fromRoot: toRoot, toRoot: fromRoot }]),
-        ].map((changed) => codeOf(() => verifyConsistency({ ...claim, ...changed })));
-        if (hexOf(path) !== hexOf(tree.proof(from, to))) wrong.push(`${from} to ${to}: path`);
-        if (codeOf(() => verifyConsistency(claim)) !== 'accepted') wrong.push(`${from} to ${to}`);
-        if (codes.some((code) => code !== 'consistency')) wrong.push(`${from} to ${to}: changed`);
+  it(
+    'is the RFC’s, is accepted, and is refused when anything in it is changed',
+    async () => {
+      const wrong: string[] = [];
+      for (let to = 1; to <= 100; to++) {
+        for (let from = 1; from <= to; from++) {
+          const path = await proveConsistency({ from, to }, read);
+          const [fromRoot, toRoot] = [tree.root(from), tree.root(to)];
+          const claim = { fromSize: from, fromRoot, toSize: to, toRoot, path };
+          const codes = [
+            ...damagedPaths(path).map((damaged) => ({ path: damaged })),
+            { fromRoot: flipped(fromRoot, 9) },
+            { toRoot: flipped(toRoot, 100) },
+            ...(from === to ? [] : [{ fromRoot: toRoot, toRoot: fromRoot }]),
+          ].map((changed) => codeOf(() => verifyConsistency({ ...claim, ...changed })));
+          if (hexOf(path) !== hexOf(tree.proof(from, to))) wrong.push(`${from} to ${to}: path`);
+          if (codeOf(() => verifyConsistency(claim)) !== 'accepted') wrong.push(`${from} to ${to}`);
+          if (codes.some((code) => code !== 'consistency')) wrong.push(`${from} to ${to}: changed`);
+        }
       }
-    }
-    expect(wrong).toEqual([]);
-  }, exhaustiveLimitMs);
+      expect(wrong).toEqual([]);
+    },
+    exhaustiveLimitMs,
+  );
 
   it('between two trees that differ in one early leaf is refused', async () => {
     const other = tree.leaves.slice(0, 100).with(3, anyHash);
@@ -162,6 +177,47 @@ describe('every consistency proof to size 100', () => {
       const path = await proveConsistency({ from, to: 100 }, readForked);
       const roots = { fromRoot: tree.root(from), toRoot: edgeRoot(forked.edge) };
       const claim = { fromSize: from, toSize: 100, path, ...roots };
+      expect(codeOf(() => verifyConsistency(claim))).toBe('consistency');
+    }
+  });
+});
+
+describe('a path and a root of one size', () => {
+  it('prove nothing about a size of another depth', () => {
+    for (let size = 2; size <= 64; size++) {
+      const [path, root] = [tree.path(1, size), tree.root(size)];
+      const included = { leafHash: leaf(1), index: 1, path, root };
+      verifyInclusion({ ...included, size });
+      const [fromRoot, proof] = [tree.root(1), tree.proof(1, size)];
+      const grown = { fromSize: 1, fromRoot, toRoot: root, path: proof };
+      verifyConsistency({ ...grown, toSize: size });
+      for (const other of [size * 2, size * 1024, Math.ceil(size / 2)]) {
+        if (other < 2) continue;
+        expect(codeOf(() => verifyInclusion({ ...included, size: other }))).toBe('inclusion');
+        expect(codeOf(() => verifyConsistency({ ...grown, toSize: other }))).toBe('consistency');
+      }
+    }
+  });
+});
+
+describe('a path that goes on above the root', () => {
+  it('is refused although a root was made to fit it', () => {
+    for (let size = 1; size <= 20; size++) {
+      const root = nodeHash(anyHash, tree.root(size));
+      const path = [...tree.path(0, size), anyHash];
+      const claim = { leafHash: leaf(0), index: 0, size, path, root };
+      expect(codeOf(() => verifyInclusion(claim))).toBe('inclusion');
+    }
+    for (const [fromSize, toSize] of [
+      [3, 4],
+      [3, 7],
+      [5, 9],
+      [6, 8],
+    ] as const) {
+      const fromRoot = nodeHash(anyHash, tree.root(fromSize));
+      const toRoot = nodeHash(anyHash, tree.root(toSize));
+      const path = [...tree.proof(fromSize, toSize), anyHash];
+      const claim = { fromSize, fromRoot, toSize, toRoot, path };
       expect(codeOf(() => verifyConsistency(claim))).toBe('consistency');
     }
   });

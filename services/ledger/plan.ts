@@ -1,0 +1,315 @@
+import { equalBytes, toHex } from '#core/bytes.ts';
+import { commitmentSalt } from '#core/certificate/commitment.ts';
+import { batchMessages, hourOfBatch, type MeterMessage } from '#core/certificate/hour-evidence.ts';
+import type { OpenDisputes } from '#core/certificate/hour-evidence.ts';
+import { metersOfHour, type LogState, type MeterState } from '#core/certificate/state.ts';
+import { compareLeaves, encodeMessageLeaf } from '#core/energy/batch.ts';
+import { isMeterComplete, type SeenMessage } from '#core/energy/completeness.ts';
+import { hourSeconds } from '#core/energy/hours.ts';
+import { meterLeaves, meterRecordOf, type MeterRecord } from '#core/energy/meter-record.ts';
+import type { PlantHour } from '#core/energy/plant-hour.ts';
+import { leafHash, treeRoot } from '#core/tlog/tree.ts';
+import type { HourFacts } from './draft.ts';
+import type { LatestHour } from './hour-store.ts';
+
+/** Decides what becomes of a plant's hour (D4.3), from rows, without doing any of it. */
+
+/** A message as it is stored, with what an hour needs of it. */
+export interface HeldMessage extends MeterMessage {
+  readonly hash: Uint8Array;
+  readonly jws: Uint8Array;
+  /** Counts for energy (D4.1): accepted, or late and accepted by a decision, and not set aside. */
+  readonly counts: boolean;
+}
+
+/** What is stored of one key around the hours in question. */
+export interface HeldKey {
+  readonly kid: string;
+  /** In the order of `seq`; those that lie around the hours, and around gaps between them. */
+  readonly messages: readonly HeldMessage[];
+  /** All of 1 … throughSeq are stored. */
+  readonly throughSeq: number;
+  /** Stored ones beyond `throughSeq` up to the last of `messages`, ascending. */
+  readonly seenBeyond: readonly number[];
+  /** The receipt chain at a seq up to `throughSeq`. */
+  readonly chainAt: (seq: number) => Uint8Array;
+}
+
+export interface HourInput {
+  readonly plant: string;
+  readonly start: number;
+  readonly latest: LatestHour | undefined;
+  /** By kid. */
+  readonly keys: ReadonlyMap<string, HeldKey>;
+  readonly disputes: OpenDisputes;
+}
+
+export interface PlanContext {
+  readonly state: LogState;
+  readonly nowS: number;
+  /** Of a site whose hours are committed. */
+  readonly secretOf: (plant: string) => Uint8Array | undefined;
+}
+
+export type HourPlan =
+  /** There is nothing to do: not ended, outside the plant's life, or nothing changed. */
+  | { readonly action: 'none'; readonly complete: boolean }
+  /** Not all has arrived; `dueAt` is when it is written all the same. */
+  | { readonly action: 'wait'; readonly dueAt: number }
+  | {
+      readonly action: 'seal';
+      readonly facts: HourFacts;
+      readonly leaves: readonly Uint8Array[];
+      /** Meters that were found to contradict themselves, from their last agreed reading on. */
+      readonly disputes: OpenDisputes;
+      /** When an hour that stays incomplete is looked at again without being told to. */
+      readonly dueAgainAt: number;
+      /** Where the receipt chain of each key stands at its last message of this batch. */
+      readonly chains: readonly { kid: string; seq: number; chain: Uint8Array }[];
+    };
+
+/** Corrections of an hour that stays incomplete are at least this far apart (D4.3). */
+const correctionEveryS = 86_400;
+/** As many ranges as a receipt names (D3.1). */
+const missingLimit = 100;
+
+export function planHour(input: HourInput, context: PlanContext): HourPlan {
+  const { plant, start, latest } = input;
+  const { state, nowS } = context;
+  const found = state.plants.get(plant);
+  const rules = state.genesis?.rules;
+  const end = start + hourSeconds;
+  if (found === undefined || rules === undefined || end > nowS) return nothing(false);
+  const isFirst = !found.hours.has(start);
+  const within = start >= found.sealFrom && start < (found.spec.endsAt ?? Infinity);
+  if (isFirst && !within) return nothing(false);
+  const complete = isPlantComplete(input, state);
+  if (isFirst && !complete && nowS < end + rules.deadlineS) {
+    return { action: 'wait', dueAt: end + rules.deadlineS };
+  }
+  if (!isFirst && latest === undefined) return nothing(false);
+  const planned = sealHour(input, context, complete);
+  if (latest === undefined) return planned;
+  if (saysTheSame(latest, planned.facts)) return nothing(complete);
+  const dueAt = latest.time + correctionEveryS;
+  if (!complete && !latest.complete && nowS < dueAt) return { action: 'wait', dueAt };
+  return planned;
+}
+
+function nothing(complete: boolean): HourPlan {
+  return { action: 'none', complete };
+}
+
+/** All meters that are waited for are complete, and there is one: a plant without any waits too (D4.3). */
+function isPlantComplete({ plant, start, keys }: HourInput, state: LogState): boolean {
+  const awaited = metersOfHour(state, plant, start).filter(([, meter]) =>
+    isAwaited(state, meter, start + hourSeconds),
+  );
+  return awaited.length > 0 && awaited.every(([, meter]) => isComplete(state, meter, { start, keys }));
+}
+
+/**
+ * A meter that only checks, is frozen or has ended holds nothing up. It has ended when all its keys
+ * have, before the end of the hour; what it says still counts, and what it should have said is missed.
+ */
+function isAwaited(state: LogState, { spec, frozen, kids }: MeterState, end: number): boolean {
+  const hasEnded =
+    kids.length > 0 && kids.every((kid) => (state.keys.get(kid)?.end?.lastT ?? Infinity) < end);
+  return spec.role !== 'check' && !frozen && !hasEnded;
+}
+
+function isComplete(
+  state: LogState,
+  meter: MeterState,
+  { start, keys }: Pick<HourInput, 'start' | 'keys'>,
+): boolean {
+  const spans = meter.kids.map((kid) => ({ kid, lastSeq: state.keys.get(kid)?.end?.lastSeq }));
+  const first = spans.find(({ lastSeq }) => lastSeq !== 0);
+  return isMeterComplete({
+    start,
+    keys: spans,
+    seen: meter.kids.flatMap((kid) => seenOf(keys.get(kid))),
+    firstMessage: first && { kid: first.kid, seq: 1 },
+  });
+}
+
+/** Quarantined messages take their seq, and may lie anywhere in time: between others they are seen. */
+function seenOf(key: HeldKey | undefined): SeenMessage[] {
+  if (key === undefined) return [];
+  const seen: SeenMessage[] = [];
+  const beyond = new Set(key.seenBeyond);
+  let previous: number | undefined;
+  for (const message of key.messages) {
+    for (let seq = (previous ?? message.seq) + 1; seq < message.seq; seq++) {
+      if (seq > key.throughSeq && !beyond.has(seq)) continue;
+      seen.push({ kid: key.kid, seq, tFirst: Infinity, tLast: Infinity, counts: false, validAt: [] });
+    }
+    previous = message.seq;
+    const { readings } = message;
+    seen.push({
+      kid: key.kid,
+      seq: message.seq,
+      tFirst: readings[0]?.t ?? Infinity,
+      tLast: readings.at(-1)?.t ?? Infinity,
+      counts: message.counts,
+      validAt: message.validAt,
+    });
+  }
+  return seen;
+}
+
+function sealHour(
+  { plant, start, latest, keys, disputes }: HourInput,
+  { state, nowS, secretOf }: PlanContext,
+  complete: boolean,
+): Extract<HourPlan, { action: 'seal' }> {
+  const messages = metersOfHour(state, plant, start)
+    .flatMap(([, { kids }]) =>
+      batchMessages(
+        kids.flatMap((kid) => keys.get(kid)?.messages.filter(({ counts }) => counts) ?? []),
+        start,
+      ),
+    )
+    .sort(compareLeaves);
+  const leaves = messages.map(({ receivedAt, jws }) => encodeMessageLeaf({ receivedAt, bytes: jws }));
+  const hour = hourOfBatch(state, { plant, start }, { messages, disputes });
+  const chains = lastOfEachKey(messages).map((last) => keyStateAt(keys.get(last.kid), last));
+  const records = recordsOf(hour, { start, messages, chains, state });
+  const encoded = meterLeaves(records);
+  const version = (latest?.version ?? 0) + 1;
+  return {
+    action: 'seal',
+    leaves,
+    dueAgainAt: nowS + correctionEveryS,
+    disputes: new Map(
+      hour.meters.flatMap(({ meter, contradiction }) =>
+        contradiction === undefined ? [] : [[meter, contradiction.fromT]],
+      ),
+    ),
+    chains: chains.map(({ kid, throughSeq, chainBytes }) => ({
+      kid,
+      seq: throughSeq,
+      chain: chainBytes,
+    })),
+    facts: {
+      plant,
+      start,
+      version,
+      amends: state.plants.get(plant)?.hours.get(start)?.ref,
+      generationWh: hour.generationWh,
+      consumptionWh: hour.consumptionWh,
+      co2G: hour.co2G,
+      quality: hour.quality,
+      messages: leaves.length,
+      complete,
+      batchRoot: treeRoot(leaves.map(leafHash)),
+      metersRoot: treeRoot(encoded.map(leafHash)),
+      records: encoded,
+      committed: committedOf(hour, {
+        messages: leaves.length,
+        place: { origin: state.genesis?.origin ?? '', plant, start, version },
+        secret: state.plants.get(plant)?.spec.disclosure === 'committed' ? secretOf(plant) : undefined,
+      }),
+    },
+  };
+}
+
+function committedOf(
+  hour: PlantHour,
+  {
+    messages,
+    place,
+    secret,
+  }: {
+    messages: number;
+    place: Parameters<typeof commitmentSalt>[1];
+    secret: Uint8Array | undefined;
+  },
+): HourFacts['committed'] {
+  if (secret === undefined) return undefined;
+  const opening = { consumption: hour.consumptionWh ?? 0, messages, quality: hour.quality };
+  return { salt: commitmentSalt(secret, place), opening };
+}
+
+function lastOfEachKey(messages: readonly HeldMessage[]): HeldMessage[] {
+  const last = new Map<string, HeldMessage>();
+  for (const message of messages) {
+    if (message.seq > (last.get(message.kid)?.seq ?? 0)) last.set(message.kid, message);
+  }
+  return [...last.values()];
+}
+
+interface KeyAtHour {
+  readonly kid: string;
+  readonly throughSeq: number;
+  readonly chainBytes: Uint8Array;
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+}
+
+/**
+ * What is known of a key at its last message of a batch. Later messages have no influence, so that
+ * the record is a function of what was sent and not of when the hour was sealed.
+ */
+function keyStateAt(key: HeldKey | undefined, last: HeldMessage): KeyAtHour {
+  const throughSeq = Math.min(key?.throughSeq ?? 0, last.seq);
+  const missing: { from: number; to: number }[] = [];
+  let next = throughSeq + 1;
+  for (const seq of key?.seenBeyond ?? []) {
+    if (seq > last.seq) break;
+    if (seq < next) continue;
+    if (seq > next) missing.push({ from: next, to: seq - 1 });
+    next = seq + 1;
+  }
+  return {
+    kid: last.kid,
+    throughSeq,
+    chainBytes: key?.chainAt(throughSeq) ?? new Uint8Array(32),
+    missing: missing.slice(0, missingLimit),
+  };
+}
+
+function recordsOf(
+  hour: PlantHour,
+  {
+    start,
+    messages,
+    chains,
+    state,
+  }: {
+    start: number;
+    messages: readonly HeldMessage[];
+    chains: readonly KeyAtHour[];
+    state: LogState;
+  },
+): MeterRecord[] {
+  const places = new Map(messages.map(({ kid, seq }, i) => [`${kid} ${seq}`, i]));
+  const byKid = new Map(chains.map((chain) => [chain.kid, chain]));
+  return hour.meters.map((meterHour) =>
+    meterRecordOf(meterHour, {
+      start,
+      keys: (state.meters.get(meterHour.meter)?.kids ?? []).flatMap((kid) => {
+        const at = byKid.get(kid);
+        if (at === undefined) return [];
+        const { throughSeq, chainBytes, missing } = at;
+        return [{ kid, throughSeq, chain: toHex(chainBytes), missing }];
+      }),
+      leafOf: ({ kid, seq }) => {
+        const leaf = places.get(`${kid} ${seq}`);
+        if (leaf === undefined) throw new RangeError(`leaf: no message ${seq} of ${kid}`);
+        return leaf;
+      },
+    }),
+  );
+}
+
+/** A correction that would change nothing is never written. */
+function saysTheSame(latest: LatestHour, facts: HourFacts): boolean {
+  return (
+    equalBytes(latest.batchRoot, facts.batchRoot) &&
+    equalBytes(latest.metersRoot, facts.metersRoot) &&
+    latest.generationWh === facts.generationWh &&
+    latest.consumptionWh === facts.consumptionWh &&
+    latest.co2G === facts.co2G &&
+    latest.quality === facts.quality
+  );
+}

@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { readBrokerConfig } from '#broker/config.ts';
+import { readIngestionLimits } from '#ingestion/config.ts';
+import { systemClock } from '#platform/clock.ts';
+import { readKeyFile } from '#platform/keys.ts';
+import { createLogger } from '#platform/logger.ts';
+import { runUntilSignal, type Service } from '#platform/shutdown.ts';
+import { readStandaloneConfig } from './config.ts';
+import { openDataFolder } from './data-folder.ts';
+import { openDatabase, startNetwork } from './network.ts';
+
+/**
+ * `hourseal serve`: broker, ingestion and ledger of one installation on real time, until a signal.
+ * Returns the exit code.
+ */
+export async function serve(
+  path: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  const { databaseUrl, logLevel } = readStandaloneConfig(environment);
+  const broker = readBrokerConfig(environment);
+  const ingestionLimits = readIngestionLimits(environment);
+  const logger = createLogger({ name: 'hourseal', level: logLevel });
+  const folder = await openDataFolder(path);
+  try {
+    const logKey = await readKeyFile(join(folder.keys, 'log.pem'));
+    const ingestionKey = await readKeyFile(join(folder.keys, 'ingestion.pem'));
+    const database = await openDatabase(folder, { databaseUrl, logger });
+    try {
+      const network = await startNetwork({
+        folder,
+        pool: database.pool,
+        clock: systemClock,
+        logger,
+        logKey,
+        ingestionKey,
+        ...broker,
+        ingestionLimits,
+      });
+      const service: Service = {
+        start: async () => {
+          await network.ledger.start();
+          logger.info({ port: network.broker.port() }, 'ready');
+        },
+        stop: async () => {
+          await network.ledger.stop();
+        },
+        died: Promise.race([database.died, network.died]),
+      };
+      try {
+        return await runUntilSignal(service, { logger });
+      } finally {
+        await network.stop();
+      }
+    } finally {
+      await database.close();
+    }
+  } finally {
+    await folder.release();
+  }
+}

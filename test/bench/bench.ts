@@ -1,0 +1,78 @@
+import { parseArgs } from 'node:util';
+import { cpus } from 'node:os';
+
+/** One figure (D7); `limit` is measured in the same run, `bar` is what the design asks for. */
+export interface Figure {
+  readonly case: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly limit?: number;
+  /** As the design states it: a share of the limit, or a value in `unit`. */
+  readonly bar?: number;
+  readonly engine: string;
+}
+
+export const scales = ['s', 'm', 'l'] as const;
+export type Scale = (typeof scales)[number];
+
+export interface BenchContext {
+  readonly scale: Scale;
+  readonly report: (figure: Figure) => void;
+}
+
+export type Bench = (context: BenchContext) => Promise<void>;
+
+const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
+  ingest: () => import('./ingest.ts'),
+};
+
+/**
+ * `npm run bench -- NAME [--scale s|m|l]`: one JSON line a figure on standard output. A benchmark
+ * tells, it does not judge: the exit code is 0 whether or not a bar is met, and 2 only for a name or
+ * scale that does not exist.
+ */
+async function main(): Promise<void> {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { scale: { type: 'string', default: 's' } },
+  });
+  const scale = scales.find((known) => known === values.scale);
+  const wanted = positionals.length === 0 ? Object.keys(benches) : positionals;
+  const unknown = wanted.find((name) => !Object.hasOwn(benches, name));
+  if (unknown !== undefined || scale === undefined) {
+    const names = Object.keys(benches).join(', ');
+    console.error(`usage: bench [NAME…] [--scale ${scales.join('|')}]; names: ${names}`);
+    process.exitCode = 2;
+    return;
+  }
+  for (const name of wanted) {
+    const load = benches[name];
+    if (load === undefined) continue;
+    const { bench } = await load();
+    await bench({
+      scale,
+      report: (figure) => {
+        console.log(JSON.stringify(lineOf(name, scale, figure)));
+      },
+    });
+  }
+}
+
+function lineOf(bench: string, scale: Scale, figure: Figure): Record<string, unknown> {
+  const { value, limit } = figure;
+  const round = (x: number): number => Number(x.toPrecision(4));
+  return {
+    bench,
+    case: figure.case,
+    value: round(value),
+    unit: figure.unit,
+    limit: limit === undefined ? null : round(limit),
+    ratio: limit === undefined ? null : round(value / limit),
+    bar: figure.bar ?? null,
+    engine: figure.engine,
+    cpus: cpus().length,
+    scale,
+  };
+}
+
+await main();

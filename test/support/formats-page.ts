@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The page that says what the formats are; tests and `refresh-formats.ts` read it here. */
+export const formatsPage = fileURLToPath(
+  new URL('../../services/core/FORMATS.md', import.meta.url),
+);
+
+/** The text of each fenced code block whose info string `isWanted`, by that string. */
+export function fences(
+  isWanted: (info: string) => boolean,
+  path = formatsPage,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  replaceFences(readFileSync(path, 'utf8'), (info, text) => {
+    if (isWanted(info)) {
+      if (found.has(info)) throw new Error(`${path}: ${info} is there twice`);
+      found.set(info, text);
+    }
+    return text;
+  });
+  return found;
+}
+
+/** The page with the text of every fenced code block replaced. Throws on a block left open. */
+export function replaceFences(
+  page: string,
+  textOf: (info: string, text: string) => string,
+): string {
+  const out: string[] = [];
+  let open: { info: string; lines: string[] } | undefined;
+  for (const line of page.split('\n')) {
+    if (open === undefined) {
+      const info = /^```(.*)$/.exec(line)?.[1];
+      if (info !== undefined) open = { info, lines: [] };
+      out.push(line);
+    } else if (line === '```') {
+      const text = textOf(open.info, open.lines.map((one) => `${one}\n`).join(''));
+      out.push(...text.split('\n').slice(0, -1), line);
+      open = undefined;
+    } else {
+      open.lines.push(line);
+    }
+  }
+  if (open !== undefined) throw new Error(`a code block is not closed: ${open.info}`);
+  return out.join('\n');
+}
