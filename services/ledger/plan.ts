@@ -90,7 +90,7 @@ export function planHour(input: HourInput, context: PlanContext): HourPlan {
   if (!isFirst && latest === undefined) return nothing(false);
   const planned = sealHour(input, context, complete);
   if (latest === undefined) return planned;
-  if (saysTheSame(latest, planned.facts)) return nothing(complete);
+  if (isSettled(latest, planned.facts)) return nothing(complete || latest.complete);
   const dueAt = latest.time + correctionEveryS;
   if (!complete && !latest.complete && nowS < dueAt) return { action: 'wait', dueAt };
   return planned;
@@ -302,14 +302,18 @@ function recordsOf(
   );
 }
 
-/** A correction that would change nothing is never written. */
-function saysTheSame(latest: LatestHour, facts: HourFacts): boolean {
-  return (
-    equalBytes(latest.batchRoot, facts.batchRoot) &&
-    equalBytes(latest.metersRoot, facts.metersRoot) &&
+/**
+ * A correction that would change nothing is never written. Of an hour that was complete only new
+ * figures are: the next message may hold the reading at the turn of the hour once more, and every
+ * hour would be corrected for a leaf that proves nothing new.
+ */
+function isSettled(latest: LatestHour, facts: HourFacts): boolean {
+  const sameFigures =
     latest.generationWh === facts.generationWh &&
     latest.consumptionWh === facts.consumptionWh &&
     latest.co2G === facts.co2G &&
-    latest.quality === facts.quality
-  );
+    latest.quality === facts.quality;
+  const sameEvidence =
+    equalBytes(latest.batchRoot, facts.batchRoot) && equalBytes(latest.metersRoot, facts.metersRoot);
+  return sameFigures && (latest.complete || sameEvidence);
 }

@@ -108,19 +108,21 @@ export function createProgressView(out: Output): ProgressView {
   return out.isTTY === true ? liveView(out) : lineView(out);
 }
 
+/** The picture stays at the bottom; what is said scrolls away above it. */
 function liveView(out: Output): ProgressView {
-  let drawn = 0;
   const style = styleOf(out, process.env);
-  const erase = (): string => (drawn === 0 ? '' : `\u001b[${drawn}A\u001b[0J`);
+  let picture: readonly string[] = [];
+  const redraw = (above: string, next: readonly string[]): void => {
+    const erase = picture.length === 0 ? '' : `\u001b[${picture.length}A\u001b[0J`;
+    out.write(`${erase}${above}${next.map((line) => `${line}\n`).join('')}`);
+    picture = next;
+  };
   return {
-    show(progress) {
-      const lines = renderScreen(progress, { columns: out.columns ?? 80, style });
-      out.write(`${erase()}${lines.join('\n')}\n`);
-      drawn = lines.length;
+    show: (progress) => {
+      redraw('', renderScreen(progress, { columns: out.columns ?? 80, style }));
     },
-    say(line) {
-      out.write(`${erase()}${line}\n`);
-      drawn = 0;
+    say: (line) => {
+      redraw(`${line}\n`, picture);
     },
   };
 }

@@ -102,6 +102,7 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
   let seq = 0;
   let silentUntilMs = 0;
   let askedMs = 0;
+  let connection: Connection | undefined;
 
   const produce = (): void => {
     if (finishing) return;
@@ -127,13 +128,13 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
       keepaliveS: 30,
     });
   const topic = messagesTopic(meter.plant, meter.meter);
-  const publish = async (connection: Connection, bytes: Uint8Array): Promise<void> => {
-    await connection.publish({ topic, jws: new TextDecoder().decode(bytes) });
+  const publish = async (on: Connection, bytes: Uint8Array): Promise<void> => {
+    await on.publish({ topic, jws: new TextDecoder().decode(bytes) });
   };
 
   /** Until the connection breaks, which is what rejects; what is in flight goes back in line. */
-  const send = async (connection: Connection): Promise<void> => {
-    while (!signal.aborted) {
+  const send = async (on: Connection, alive: AbortSignal): Promise<void> => {
+    while (!alive.aborted) {
       produce();
       if (meter.behaviour === 'lazy' && !finishing) {
         if (Date.now() < silentUntilMs) {
@@ -147,26 +148,26 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
         const flight = waiting.slice(0, windowMessages);
         const results = await Promise.allSettled(
           flight.map(async (of) => {
-            await publish(connection, book.bytes(of));
+            await publish(on, book.bytes(of));
             book.acknowledge(of);
             waiting.splice(waiting.indexOf(of), 1);
           }),
         );
         for (const result of results) if (result.status === 'rejected') throw result.reason;
       }
-      await extras(connection);
+      await extras(on);
       await setTimeout(tickMs);
     }
   };
   /** What a device may do as well: send again what was lost or not, ask, and, one of them, fork. */
-  const extras = async (connection: Connection): Promise<void> => {
+  const extras = async (on: Connection): Promise<void> => {
     const { throughSeq, forked } = book.promises();
     const asks = finishing && throughSeq < seq && Date.now() - askedMs > askEveryMs;
     if (asks) {
       askedMs = Date.now();
-      await publish(connection, book.bytes(seq));
+      await publish(on, book.bytes(seq));
     } else if (seq > 0 && random() < duplicateShare) {
-      await publish(connection, book.bytes(1 + Math.floor(random() * seq)));
+      await publish(on, book.bytes(1 + Math.floor(random() * seq)));
     }
     if (meter.behaviour === 'forking' && seq > forkAfterSeq && forked === undefined) {
       const { plant, meter: name, register } = meter;
@@ -174,21 +175,24 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
       const readings = [{ t, registers: { [register]: registerAt(meter, t) + 1 } }];
       const second = utf8(people.message({ plant, meter: name, seq: forkAfterSeq, readings }));
       book.fork(second);
-      await publish(connection, second);
+      await publish(on, second);
     }
   };
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      let connection: Connection | undefined;
+      const over = new AbortController();
       try {
         connection = await connect();
-        await send(connection);
+        const alive = AbortSignal.any([signal, over.signal]);
+        await Promise.race([send(connection, alive), lost(connection)]);
       } catch {
         // The other side was killed, which is what this is about: connect again.
         produce();
         await setTimeout(reconnectMs * (0.5 + random()));
       } finally {
+        over.abort();
         await connection?.end('done');
+        connection = undefined;
       }
     }
   };
@@ -204,9 +208,15 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
     },
     async stop() {
       stopping.abort();
+      await connection?.end('stopped');
       await running;
     },
   };
+}
+
+/** A lost connection answers nothing any more; ending it lets go of who waits for an answer. */
+async function lost(connection: Connection): Promise<never> {
+  throw new Error(await connection.closed);
 }
 
 /** Notes what was signed and promised, and checks every receipt against the chain of its own. */

@@ -87,7 +87,7 @@ onEachEngine('sealing', (start) => {
     const corrected = await stepAt(t0 + 26 * hour + 20);
     expect(corrected.sealed).toMatchObject([{ start: t0 + hour, kind: 'hour-correction' }]);
     expect((await hoursOf(pool)).filter((row) => row.start === t0 + hour)).toMatchObject([
-      { version: 1, generation_wh: 0, complete: false },
+      { version: 1, generation_wh: 1000, complete: false },
       { version: 2, generation_wh: 1000, complete: true },
     ]);
   });
