@@ -1,8 +1,10 @@
 -- Readings as rows, for charts, reports and validation. What is certified never comes from here but
 -- from the signed messages. flags: 1 unsynced, 2 power-fail, 4 tamper, 8 fault, 16 late.
 
+-- No foreign key: its check costs more than the row, and every row is written in a transaction that
+-- has locked the key_progress row of a registered key of the meter.
 create table reading (
-  meter_id integer not null references meter,
+  meter_id integer not null,
   time timestamptz not null,
   export_wh bigint,
   import_wh bigint,

@@ -45,6 +45,7 @@ export function createBroker(context: BrokerContext): Broker {
   const { logger } = context;
   const meters = new WeakMap<Client, Access>();
   const aedes = createAedes(limits, meters, context);
+  routeNothingFromClients(aedes);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -133,6 +134,20 @@ function createAedes(
       done(null, may ? subscription : null);
     },
   });
+}
+
+/**
+ * Nobody may subscribe to a messages topic, so what a client publishes ends with its intake: looking
+ * for subscribers would cost more than the acknowledgement. aedes calls its own `publish` with the
+ * client in between.
+ */
+function routeNothingFromClients(aedes: Aedes): void {
+  const route = aedes.publish.bind(aedes);
+  aedes.publish = (packet, ...rest: readonly unknown[]) => {
+    const [client, done] = rest;
+    if (typeof client === 'object' && client !== null && typeof done === 'function') done();
+    else Reflect.apply(route, aedes, [packet, ...rest]);
+  };
 }
 
 type Authenticate = Aedes['authenticate'];

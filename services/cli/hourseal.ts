@@ -130,7 +130,7 @@ function addDemo(program: Command, done: Done): void {
         seed: flags.seed,
         paceMs: flags.pace,
         port: flags.port,
-        databaseUrl: process.env['DATABASE_URL'],
+        databaseUrl: process.env.DATABASE_URL,
         faults,
       };
       done(await runDemo(options, process.stdout));
@@ -146,7 +146,7 @@ function addInstallation(program: Command, to: Terminal, done: Done): void {
     .action(async (options: { data: string; origin: string }) => {
       const { initInstallation } = await import('#standalone/init.ts');
       const { data: folder, origin } = options;
-      await initInstallation({ folder, origin, databaseUrl: process.env['DATABASE_URL'] });
+      await initInstallation({ folder, origin, databaseUrl: process.env.DATABASE_URL });
       to.out(`${folder}: keys and log of ${origin} made. Next: hourseal plant add\n`);
       done(exitCodes.verified);
     });

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { Refused } from '#core/errors.ts';
+import { auditFolder, type AuditFinding, type AuditReport } from '#ledger/audit.ts';
+import { openLogFolder } from '#ledger/log-folder.ts';
 import { places } from '#standalone/data-folder.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
 
@@ -13,8 +15,11 @@ function logFolderOf(data: string): string {
   throw new Refused('log', `${data}: no published log is there (no checkpoint)`);
 }
 
+/** Evidence of committed sites is for their owner, the regulator and auditing witnesses (D3.3). */
+const privateFolder = 'private';
+
 /**
- * `hourseal log export`: copies what is published. The checkpoint is copied first and put in place
+ * `hourseal log export`: copies what everybody may read. The checkpoint is copied first and put in place
  * last: what it covers was there before it, and a copy cut short is not a log.
  */
 export async function exportLog(
@@ -28,10 +33,71 @@ export async function exportLog(
   await mkdir(to, { recursive: true });
   const pending = join(to, '.checkpoint');
   await cp(join(from, 'checkpoint'), pending);
-  const isPublished = (source: string): boolean =>
-    source === from || !(basename(source).startsWith('.') || basename(source) === 'checkpoint');
+  const isPublished = (source: string): boolean => {
+    const name = relative(from, source);
+    const isTemporary = basename(name).startsWith('.');
+    return name === '' || !(isTemporary || name === 'checkpoint' || name === privateFolder);
+  };
   await cp(from, to, { recursive: true, filter: isPublished });
   await cp(pending, join(to, 'checkpoint'));
   terminal.out(`${to}: check it with  npx hourseal log audit --data ${to}\n`);
   return exitCodes.verified;
+}
+
+/** At most this many findings are printed; a log that is wrong is wrong after the first. */
+const findingsShown = 20;
+
+/**
+ * `hourseal log audit`: from files alone. Ends with 0 when the log is right and 1 when it is not; an
+ * hour whose evidence is not public (a committed site's, in an exported log) is counted, not judged.
+ */
+export async function auditLog(
+  { data, json = false }: { data: string; json?: boolean },
+  terminal: Terminal,
+): Promise<number> {
+  const folder = logFolderOf(data);
+  const audit = auditFolder(openLogFolder(folder));
+  let turn = await audit.next();
+  for (; turn.done !== true; turn = await audit.next()) {
+    if (!json && turn.value.size > progressFrom) {
+      terminal.err(`\r${turn.value.entries} of ${turn.value.size} entries `);
+    }
+  }
+  const report = turn.value;
+  if (json) terminal.out(`${JSON.stringify(report)}\n`);
+  else terminal.out(describeAudit(report, terminal));
+  return report.findings.length === 0 ? exitCodes.verified : exitCodes.failed;
+}
+
+/** A small log is audited before anybody wonders how far it is. */
+const progressFrom = 10_000;
+
+function describeAudit(report: AuditReport, { style }: Terminal): string {
+  const { origin, root, entries, hours, leaves, voided, withheld, openChains, findings } = report;
+  const lines = [
+    style.bold(`${origin}, ${entries} entries, root ${root}`),
+    `  ${hours} hours and corrections recomputed from ${leaves} signed messages; ${voided} entries are void, and said to be`,
+  ];
+  if (withheld > 0)
+    lines.push(style.amber(`  ${withheld} hours of committed sites: their evidence is not here`));
+  if (openChains > 0) {
+    lines.push(style.amber(`  ${openChains} receipt chains rest on messages that are not here`));
+  }
+  lines.push(
+    ...findings.slice(0, findingsShown).map((finding) => `  ${describeFinding(finding, style)}`),
+  );
+  lines.push(
+    findings.length === 0
+      ? `  ${style.green('the log is right')}`
+      : `  ${style.red(`the log is wrong: ${findings.length} findings`)}`,
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function describeFinding(
+  { index, code, message }: AuditFinding,
+  { red }: Terminal['style'],
+): string {
+  const where = index === undefined ? 'the log' : `entry ${index}`;
+  return red(`${where}: ${code}: ${message}`);
 }

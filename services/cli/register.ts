@@ -51,7 +51,7 @@ async function inInstallation(
   { data }: RegisterOptions,
   work: (installation: Installation) => Promise<void>,
 ): Promise<number> {
-  const databaseUrl = process.env['DATABASE_URL'];
+  const databaseUrl = process.env.DATABASE_URL;
   const installation = await openInstallation(data, { databaseUrl });
   try {
     await work(installation);

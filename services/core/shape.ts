@@ -209,8 +209,9 @@ export function either<A, B>(first: Shape<A>, second: Shape<B>): Shape<A | B> {
 export const id = pattern('[A-Za-z0-9][A-Za-z0-9._-]{0,63}');
 export const hashHex = pattern('[0-9a-f]{64}');
 /** 32 bytes in canonical base64url: the two bits left over in the last character are zero. */
-export const bytes32 = pattern('[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]');
-export const thumbprint = bytes32;
+const canonical32 = '[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]';
+export const bytes32 = pattern(canonical32);
+export const thumbprint = pattern(canonical32);
 export const origin = pattern('[!-*,-~]{1,255}');
 export const instant = integer(0, 253402300799);
 export const wattHours = integer(0);

@@ -5,6 +5,7 @@ import type { Pool } from '#platform/postgres.ts';
 import { rollUp } from './rollup.ts';
 
 export interface HousekeepingLimits {
+  /** A pause lets touches of the same hours gather, so that each is computed once for many. */
   readonly rollupEveryMs: number;
   readonly rollupBatches: number;
   /** News that nobody fetched; the database is the truth, so they may go (D5, step 3). */
@@ -47,26 +48,25 @@ export function startHousekeeping(
   const stopping = new AbortController();
   let sweptMs = Number.NEGATIVE_INFINITY;
 
-  const turn = async (): Promise<boolean> => {
+  const turn = async (): Promise<void> => {
     if (performance.now() - sweptMs > sweepEveryMs) {
       sweptMs = performance.now();
       const nowS = clock.nowS();
       await pool.run(sweepOutboxSql, [nowS - limits.outboxKeptS, limits.sweepRows]);
       await pool.run(sweepQuarantineSql, [nowS - limits.unsignedKeptS, limits.sweepRows]);
     }
-    return context.keepRollups && (await rollUp(pool, limits.rollupBatches)) > 0;
+    if (context.keepRollups) await rollUp(pool, limits.rollupBatches);
   };
 
   const work = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      let more = false;
       try {
-        more = await turn();
+        await turn();
       } catch (error) {
         if (!(error instanceof Failed)) throw error;
         logger.warn({ err: error }, 'housekeeping failed, to be tried again');
       }
-      await pause(more ? 0 : limits.rollupEveryMs, stopping.signal);
+      await pause(limits.rollupEveryMs, stopping.signal);
     }
   };
   const ended = work().catch((error: unknown) => {

@@ -8,7 +8,7 @@ import type { Service } from '#platform/shutdown.ts';
 import { defaultLedgerLimits, type LedgerLimits } from './config.ts';
 import { faultOf } from './fault.ts';
 import { createFollower } from './follow.ts';
-import { openLogFolder } from './log-folder.ts';
+import { openLogFolder, type LogFolder } from './log-folder.ts';
 import { createLoop } from './loop.ts';
 import { openProofSource, type ProofSource } from './proof-source.ts';
 import { createPublisher } from './publish.ts';
@@ -22,7 +22,7 @@ export interface LedgerContext {
   /** The log key, as genesis names it: it signs checkpoints and nothing else. */
   readonly signer: Signer;
   /** Where the static files of the log lie: checkpoint, tiles, batch files, evidence. */
-  readonly folder: string;
+  readonly folder: string | LogFolder;
   /** Where the secrets of committed sites lie. */
   readonly secretsFolder: string;
   readonly logger: Logger;
@@ -62,7 +62,8 @@ export interface Ledger extends Required<Service> {
 export function createLedger(context: LedgerContext): Ledger {
   const { pool, clock, signer, logger } = context;
   const limits = { ...defaultLedgerLimits, ...context.limits };
-  const folder = openLogFolder(context.folder);
+  const folder =
+    typeof context.folder === 'string' ? openLogFolder(context.folder) : context.folder;
   const sequencer = createSequencer({ pool, clock, follower: createFollower() });
   const origin = async () => (await sequencer.state()).genesis?.origin;
   const publisher = createPublisher({ pool, folder, signer, origin });

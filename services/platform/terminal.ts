@@ -44,7 +44,7 @@ export function styleOf(
   out: { readonly isTTY?: boolean },
   environment: Readonly<Record<string, string | undefined>>,
 ): Style {
-  return out.isTTY === true && (environment['NO_COLOR'] ?? '') === '' ? colours : noColours;
+  return out.isTTY === true && (environment.NO_COLOR ?? '') === '' ? colours : noColours;
 }
 
 export function createTerminal(

@@ -102,6 +102,7 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
   let seq = 0;
   let silentUntilMs = 0;
   let askedMs = 0;
+  let forkAcknowledged = false;
   let connection: Connection | undefined;
 
   const produce = (): void => {
@@ -161,7 +162,7 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
   };
   /** What a device may do as well: send again what was lost or not, ask, and, one of them, fork. */
   const extras = async (on: Connection): Promise<void> => {
-    const { throughSeq, forked } = book.promises();
+    const { throughSeq } = book.promises();
     const asks = finishing && throughSeq < seq && Date.now() - askedMs > askEveryMs;
     if (asks) {
       askedMs = Date.now();
@@ -169,14 +170,20 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
     } else if (seq > 0 && random() < duplicateShare) {
       await publish(on, book.bytes(1 + Math.floor(random() * seq)));
     }
-    if (meter.behaviour === 'forking' && seq > forkAfterSeq && forked === undefined) {
-      const { plant, meter: name, register } = meter;
-      const t = reader.lastT();
-      const readings = [{ t, registers: { [register]: registerAt(meter, t) + 1 } }];
-      const second = utf8(people.message({ plant, meter: name, seq: forkAfterSeq, readings }));
-      book.fork(second);
-      await publish(on, second);
+    if (meter.behaviour === 'forking' && seq > forkAfterSeq && !forkAcknowledged) {
+      await publish(on, fork());
+      forkAcknowledged = true;
     }
+  };
+  const fork = (): Uint8Array => {
+    const { forked } = book.promises();
+    if (forked !== undefined) return forked;
+    const { plant, meter: name, register } = meter;
+    const t = reader.lastT();
+    const readings = [{ t, registers: { [register]: registerAt(meter, t) + 1 } }];
+    const second = utf8(people.message({ plant, meter: name, seq: forkAfterSeq, readings }));
+    book.fork(second);
+    return second;
   };
   const run = async (): Promise<void> => {
     while (!signal.aborted) {

@@ -45,3 +45,13 @@ export function replaceFences(
   if (open !== undefined) throw new Error(`a code block is not closed: ${open.info}`);
   return out.join('\n');
 }
+
+/** The page with another text in the chapter of that title. Throws when it has no such chapter. */
+export function replaceChapter(page: string, title: string, text: string): string {
+  const heading = `\n## ${title}\n`;
+  const from = page.indexOf(heading);
+  if (from < 0) throw new Error(`the page has no chapter ${title}`);
+  const start = from + heading.length;
+  const next = page.indexOf('\n## ', start);
+  return `${page.slice(0, start)}\n${text}\n${next < 0 ? '' : page.slice(next)}`;
+}

@@ -1,11 +1,6 @@
 import { entryRef } from '#core/certificate/entry.ts';
-import {
-  itemShape,
-  meterRole,
-  quality,
-  rangeShape,
-  registerShape,
-} from '#core/certificate/kinds.ts';
+import { itemShape, rangeShape, registerShape } from '#core/certificate/kinds.ts';
+import { qualityShape, roleShape } from '#core/energy/meter-record.ts';
 import { reasonCode } from '#core/energy/receipt.ts';
 import { verdicts } from '#core/energy/verdicts.ts';
 import { canonicalText } from '#core/jcs.ts';
@@ -34,8 +29,8 @@ const namedShapes: Readonly<Record<string, Shape<unknown>>> = {
   range: rangeShape,
   item: itemShape,
   register: registerShape,
-  role: meterRole,
-  quality,
+  role: roleShape,
+  quality: qualityShape,
   verdict: oneOf(...Object.keys(verdicts)),
 };
 

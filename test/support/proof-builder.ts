@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { decodeUtf8, fromBase64Url, toBase64, toHex, utf8 } from '#core/bytes.ts';
+import { decodeUtf8, fromBase64Url, toHex, utf8 } from '#core/bytes.ts';
 import type { Judgement } from '#core/certificate/fold.ts';
 import {
   batchMessages,
@@ -173,9 +173,7 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
       return {
         bundle,
         checkpoint: checkpointOf(log, size, cosigners),
-        entries: includedIn(log.entries.slice(0, size)).filter(({ index }) =>
-          indexes.includes(index),
-        ),
+        entries: includedIn(log.entries.slice(0, size), indexes),
         hour: issuing,
         messages: shownMessages(messages, records),
         records: includedIn(meterLeaves(records)),
@@ -194,10 +192,16 @@ function leavesOf(messages: readonly Arrived[]): Uint8Array[] {
   return messages.map(({ receivedAt, bytes }) => encodeMessageLeaf({ receivedAt, bytes }));
 }
 
-/** Every leaf with its path, in a tree of these leaves alone. */
-function includedIn(leaves: readonly Uint8Array[]): IncludedLeaf[] {
+/** Those leaves with their paths, in a tree of `leaves` alone. */
+function includedIn(
+  leaves: readonly Uint8Array[],
+  indexes: Iterable<number> = leaves.keys(),
+): IncludedLeaf[] {
   const hashes = leaves.map(leafHash);
-  return leaves.map((data, index) => ({ data, index, path: inclusionPath(hashes, index) }));
+  return [...new Set(indexes)].flatMap((index) => {
+    const data = leaves[index];
+    return data === undefined ? [] : [{ data, index, path: inclusionPath(hashes, index) }];
+  });
 }
 
 function shownMessages(
@@ -207,13 +211,13 @@ function shownMessages(
   const ends = records
     .flatMap(({ segments }) => segments)
     .flatMap(({ first, last }) => [first, last]);
-  const shown = new Set(ends.flatMap((end) => ('leaf' in end ? [end.leaf] : [])));
-  const paths = includedIn(leavesOf(messages));
-  return messages.flatMap(({ bytes, receivedAt }, index) =>
-    shown.has(index)
-      ? [{ index, jws: decodeUtf8(bytes), path: paths[index]?.path ?? [], receivedAt }]
-      : [],
-  );
+  const shown = ends.flatMap((end) => ('leaf' in end ? [end.leaf] : [])).sort((a, b) => a - b);
+  return includedIn(leavesOf(messages), shown).flatMap(({ index, path }) => {
+    const message = messages[index];
+    if (message === undefined) return [];
+    const { bytes, receivedAt } = message;
+    return [{ index, jws: decodeUtf8(bytes), path, receivedAt }];
+  });
 }
 
 function issuingIndex({ state }: LogBuilder, { series, from, to }: Item): number {
@@ -387,7 +391,21 @@ export function changeProof(file: Uint8Array, change: (proof: ProofJson) => void
   return sealProof(proof);
 }
 
-/** Replaces an entry's data without touching its path. */
-export function entryData(text: object): string {
-  return toBase64(canonicalBytes(text));
+/** The smallest log that issues: one meter, one reading a message, nothing around it. */
+export function smallLog(): ProofLog {
+  const made = createProofLog();
+  const { log, send } = made;
+  log.genesis();
+  log.account('solar');
+  log.plant('solar');
+  log.meter(productionMeter);
+  testKey(`${productionMeter} key 0`);
+  log.key(productionMeter);
+  for (const minute of [0, 60]) send(productionMeter, everyMinute('exportWh', minute, 1));
+  log.time = testStartS + 2 * hourS;
+  made.seal('solar', testStartS);
+  requireSound(made);
+  return made;
 }
+
+export const smallBundle: Item = { series: solarSeries, from: 1, to: 600 };

@@ -1,24 +1,38 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { encodeProof } from '#core/certificate/proof.ts';
 import { grammarBlocks } from './formats-shapes.ts';
-import { formatsPage, replaceFences } from './formats-page.ts';
-import { workedExamples, workedLog } from './worked-log.ts';
+import { formatsPage, replaceChapter, replaceFences } from './formats-page.ts';
+import { startTestPostgres } from './postgres.ts';
+import { runWorkedDay } from './worked-day.ts';
+import { dayChapter, dayExamples, dayVector, provedBundle } from './worked-day-page.ts';
 
 /**
- * Writes the grammars and the worked log's examples on FORMATS.md anew, and the proof file beside
- * them: `npx tsx test/support/refresh-formats.ts`. Blocks that it does not know it leaves alone.
+ * Writes the grammars, the worked day and what is shown of it on FORMATS.md anew, and its vectors:
+ * `npm run formats`. Blocks that it does not know it leaves alone.
  */
-const worked = workedLog();
-const known = new Map([
-  ...grammarBlocks(),
-  ...[...workedExamples(worked)].map(
-    ([name, text]) => [`text example=${name}`, `${text}\n`] as const,
-  ),
-]);
-const page = readFileSync(formatsPage, 'utf8');
-writeFileSync(
-  formatsPage,
-  replaceFences(page, (info, text) => known.get(info) ?? text),
-);
-const proof = new URL('../vectors/proof-example.hourseal.json', import.meta.url);
-writeFileSync(fileURLToPath(proof), worked.proofFile);
+const vectors = new URL('../vectors/', import.meta.url);
+const root = mkdtempSync(join(tmpdir(), 'hourseal-formats-'));
+const database = await startTestPostgres('pglite');
+try {
+  const day = await runWorkedDay(database.pool, root);
+  const proofs = await day.ledger.proofs();
+  const proof = encodeProof(await proofs.collect(provedBundle));
+  const shown = await dayExamples(database.pool, day);
+  const known = new Map([
+    ...grammarBlocks(),
+    ...[...shown].map(([name, text]) => [`text example=${name}`, `${text}\n`] as const),
+  ]);
+  const page = replaceChapter(readFileSync(formatsPage, 'utf8'), 'A worked day', dayChapter(day.entries));
+  writeFileSync(
+    formatsPage,
+    replaceFences(page, (info, text) => known.get(info) ?? text),
+  );
+  writeFileSync(fileURLToPath(new URL('worked-day.json', vectors)), dayVector(day.entries));
+  writeFileSync(fileURLToPath(new URL('proof-example.hourseal.json', vectors)), proof);
+} finally {
+  await database.stop();
+  rmSync(root, { recursive: true, force: true });
+}

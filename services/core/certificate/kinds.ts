@@ -2,6 +2,7 @@ import { publicJwk } from '../keys.ts';
 import { array, hashHex, id, instant, integer, object, oneOf, optional, origin } from '../shape.ts';
 import { either, lines, pattern, record, text, thumbprint, wattHours } from '../shape.ts';
 import type { Infer } from '../shape.ts';
+import { qualityShape, roleShape } from '../energy/meter-record.ts';
 import { reasonCode } from '../energy/receipt.ts';
 import { entryRef } from './entry.ts';
 
@@ -92,14 +93,6 @@ export const plantChangeSpec = object({
   ...signed,
 });
 
-export const meterRole = oneOf(
-  'production',
-  'auxiliary',
-  'consumption',
-  'storage',
-  'emission',
-  'check',
-);
 export const registerShape = object({
   digits: optional(integer(1, 15)),
   direction: oneOf('export', 'import', 'none'),
@@ -115,7 +108,7 @@ const meterMembers = {
   plant: id,
   point: optional(text(64)),
   registers: record(id, registerShape, { min: 1, max: 16 }),
-  role: meterRole,
+  role: roleShape,
   serial: pattern('[!-~]{1,64}'),
 } as const;
 export const meterBody = object(meterMembers);
@@ -191,8 +184,7 @@ export const withdrawnRangesLimit = 500;
 export const rangeShape = object({ from: integer(1), to: integer(1) });
 export type Range = Infer<typeof rangeShape>;
 const interval = object({ seconds: oneOf(3600), start: instant });
-export const quality = oneOf('measured', 'partial', 'disputed');
-export type Quality = Infer<typeof quality>;
+export type Quality = Infer<typeof qualityShape>;
 
 /** Certificates that an hour moves: Wh. `deficit` is the plant's whole deficit after this entry. */
 const issuing = {
@@ -207,7 +199,7 @@ const hourEnergy = {
   generation: wattHours,
   messages: integer(0),
   metersRoot: hashHex,
-  quality,
+  quality: qualityShape,
 } as const;
 const hourPlace = { interval, plant: id, prev: optional(entryRef) } as const;
 /** In place of everything but plant, interval, `prev`, `amends` and roots (D3.3, committed sites). */
@@ -232,7 +224,7 @@ export const hourCorrectionSpec = either(openCorrectionSpec, committedCorrection
 export const hourOpeningShape = object({
   consumption: wattHours,
   messages: integer(0),
-  quality,
+  quality: qualityShape,
 });
 export type HourOpening = Infer<typeof hourOpeningShape>;
 

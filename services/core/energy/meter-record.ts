@@ -55,7 +55,7 @@ const turned: Shape<true> = {
   },
 };
 
-/** What ingestion knows of one key of the meter when the hour is sealed; as in its receipts (D3.1). */
+/** Where the receipt chain of one key stands at its last message of the batch (D3.1, D3.2). */
 export const keyStateShape = object({
   chain: hashHex,
   kid: thumbprint,

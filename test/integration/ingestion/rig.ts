@@ -43,7 +43,13 @@ export async function startRig(pool: Pool, limits: Partial<IngestionLimits> = {}
       receipts.push({ topic, receipt: openReceipt(bytes, ingestionKey) });
     },
     logger: quiet,
-    limits: { receiptEveryMs: 1, receiptTurnMs: 1, looksPerSecond: 1_000, ...limits },
+    limits: {
+      receiptEveryMs: 1,
+      receiptTurnMs: 1,
+      looksPerSecond: 1_000,
+      rollupEveryMs: 50,
+      ...limits,
+    },
   });
   await ingestion.start();
   return {

@@ -121,7 +121,8 @@ describe('what an audit finds in a tampered folder', () => {
       const [name = ''] = readdirSync(join(folder, 'batch'));
       flip(join(folder, 'batch', name), 100);
     });
-    expect(report.findings).toMatchObject([{ code: 'batch' }]);
+    // The first one is the cause: an hour that is void issues nothing, and the next does not fit.
+    expect(report.findings[0]).toMatchObject({ code: 'batch' });
     expect(report.findings[0]?.index).toBeGreaterThan(4);
   });
 
@@ -130,7 +131,7 @@ describe('what an audit finds in a tampered folder', () => {
       const [name = ''] = readdirSync(join(folder, 'batch'));
       rmSync(join(folder, 'batch', name));
     });
-    expect(report.findings).toMatchObject([{ code: 'batch' }]);
+    expect(report.findings[0]).toMatchObject({ code: 'batch' });
   });
 
   test('a byte of a meter record', async () => {
@@ -146,7 +147,7 @@ describe('what an audit finds in a tampered folder', () => {
     const report = await tampered((folder) => {
       const path = join(folder, 'tile', 'entries', '000.p', '7');
       const bytes = readFileSync(path);
-      flip(path, bytes.lastIndexOf('"generation":') + '"generation":'.length);
+      flip(path, bytes.lastIndexOf('"generation":') + '"generation":'.length + 1);
     });
     expect(report.findings.map(({ code }) => code)).toEqual(
       expect.arrayContaining(['tile', 'root', 'issued']),

@@ -8,7 +8,7 @@ import {
   signAction,
   type Entry,
 } from '#core/certificate/entry.ts';
-import { advance, UnknownKind } from '#core/certificate/fold.ts';
+import { advance, applyJudgement, judgeNext, UnknownKind } from '#core/certificate/fold.ts';
 import { withdrawnRangesLimit } from '#core/certificate/kinds.ts';
 import { emptyState } from '#core/certificate/state.ts';
 import { canonicalText } from '#core/jcs.ts';
@@ -508,6 +508,19 @@ describe('what is said from outside', () => {
     const bytes = log.encode('account', {});
     expect(() => advance(log.state, bytes, { index: log.state.size + 1 })).toThrow(RangeError);
     expect(() => advance(log.state, bytes, { index: log.state.size - 1 })).toThrow(RangeError);
+  });
+
+  it('a judgement alone changes nothing, and is folded in once', () => {
+    const log = createBusyLog();
+    const before = snapshot(log.state);
+    const pending = judgeNext(log.state, log.encode('account', {}));
+    expect(pending.violation?.code).toBe('form');
+    expect(snapshot(log.state)).toEqual(before);
+    applyJudgement(log.state, pending);
+    expect(log.state.violations.has(pending.ref.index)).toBe(true);
+    expect(() => applyJudgement(log.state, pending)).toThrow(RangeError);
+    const { index } = pending.ref;
+    expect(() => judgeNext(log.state, new Uint8Array(0), { index })).toThrow(RangeError);
   });
 
   it('the same entries give the same state', () => {

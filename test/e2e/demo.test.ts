@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto';
+import { chmod, cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { verifyProof } from '#core/certificate/verify.ts';
+import { runCli, startCli, type Ended } from '#support/cli.ts';
+
+/** The real command, as the README shows it. One folder is carried from test to test. */
+const minuteMs = 60_000;
+let root = '';
+let data = '';
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'hourseal-demo-'));
+  data = join(root, 'data');
+});
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+async function proofFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder, { recursive: true });
+  return names.filter((name) => name.endsWith('.hourseal.json')).map((name) => join(folder, name));
+}
+
+/** Every proof file in `folder`, none of which may have a failing step. */
+async function requireSoundProofs(folder: string): Promise<string[]> {
+  const files = await proofFiles(folder);
+  for (const file of files) {
+    const { steps } = verifyProof(await readFile(file));
+    expect(
+      steps.filter(({ result }) => result === 'fail'),
+      file,
+    ).toEqual([]);
+  }
+  return files;
+}
+
+/** Ranges of one series never overlap: the names of proof files say which they prove. */
+function requireNothingTwice(files: readonly string[]): void {
+  const last = new Map<string, number>();
+  const ranges = files.map((file) => {
+    const [, plant, from, to] = /([^/]+)\/[^/]+\.(\d+)-(\d+)\.hourseal\.json$/.exec(file) ?? [];
+    return { plant: plant ?? '', from: Number(from), to: Number(to) };
+  });
+  for (const { plant, from, to } of ranges.sort((a, b) => a.from - b.from)) {
+    expect(from).toBe((last.get(plant) ?? 0) + 1);
+    last.set(plant, to);
+  }
+}
+
+/** The last line that gives figures: what the demo has come to. */
+function summaryOf({ stdout }: Ended): { hours: number; entries: number } {
+  const found = /([\d ]+) hours sealed, [\d ]+ Wh certified in a log of ([\d ]+) entries/.exec(
+    stdout,
+  );
+  const numberOf = (text = ''): number => Number(text.replaceAll(' ', ''));
+  return { hours: numberOf(found?.[1]), entries: numberOf(found?.[2]) };
+}
+
+async function requireAudit(folder: string): Promise<void> {
+  const audit = await runCli(['log', 'audit', '--data', folder]);
+  expect(audit, JSON.stringify(audit)).toMatchObject({ code: 0, stderr: '' });
+}
+
+/** Nothing in it may change: names, modes and bytes. */
+async function fingerprint(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && entry.name !== 'lock')
+    .map((entry) => join(entry.parentPath, entry.name));
+  for (const name of names.sort()) hash.update(name).update(await readFile(name));
+  return hash.digest('hex');
+}
+
+describe('hourseal demo', () => {
+  test(
+    'runs three hours and leaves certificates that verify and a log that audits',
+    async () => {
+      const run = await runCli(['demo', '--hours', '3', '--exit', '--data', data]);
+      expect(run).toMatchObject({ code: 0, stderr: '' });
+      expect(summaryOf(run).hours).toBe(18);
+      const files = await requireSoundProofs(join(data, 'proofs'));
+      expect(files.length).toBeGreaterThanOrEqual(3);
+      requireNothingTwice(files);
+      const verified = await runCli(['verify', ...files]);
+      expect([0, 4]).toContain(verified.code);
+      expect(verified.stdout).not.toContain('✗');
+      await requireAudit(data);
+    },
+    2 * minuteMs,
+  );
+
+  test('makes proof files of which no byte may change', async () => {
+    const files = await proofFiles(join(data, 'proofs'));
+    const changed = join(root, 'changed.hourseal.json');
+    for (const [i, file] of files.entries()) {
+      const bytes = await readFile(file);
+      const at = Math.floor((bytes.length * (i + 1)) / (files.length + 2));
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      expect(verifyProof(bytes).result, `${file} at ${at}`).toBe('failed');
+      await writeFile(changed, bytes);
+    }
+    expect(await runCli(['verify', changed])).toMatchObject({ code: 1 });
+  });
+
+  test(
+    'goes on from its folder, issues nothing twice, and lets nobody else in meanwhile',
+    async () => {
+      const before = await proofFiles(join(data, 'proofs'));
+      const running = startCli(['demo', '--hours', '1', '--data', data]);
+      await running.said(/hours? done/);
+      const second = await runCli(['demo', '--hours', '1', '--exit', '--data', data]);
+      expect(second.code).toBe(3);
+      expect(second.stderr).toMatch(/^hourseal: .* is in use by process \d+\n$/);
+      const reader = await runCli(['plant', 'add', '/dev/null', '--data', data]);
+      expect(reader.code).toBe(3);
+      running.child.kill('SIGINT');
+      const ended = await running.ended;
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      expect(ended.stdout).toContain('Going on');
+      expect(summaryOf(ended).hours).toBe(24);
+      const files = await requireSoundProofs(join(data, 'proofs'));
+      expect(files.length).toBeGreaterThan(before.length);
+      requireNothingTwice(files);
+    },
+    2 * minuteMs,
+  );
+
+  test(
+    'ends cleanly on Ctrl-C in mid-hour, also of a run without end, and goes on afterwards',
+    async () => {
+      const running = startCli(['demo', '--data', data, '--pace', '4000']);
+      await running.said(/messages, 2[0-9] hours sealed/);
+      running.child.kill('SIGINT');
+      expect(await running.ended).toMatchObject({ code: 0, stderr: '' });
+      const next = await runCli(['demo', '--hours', '1', '--exit', '--data', data]);
+      expect(next).toMatchObject({ code: 0, stderr: '' });
+      expect(summaryOf(next).hours).toBeGreaterThanOrEqual(30);
+      requireNothingTwice(await requireSoundProofs(join(data, 'proofs')));
+      await requireAudit(data);
+    },
+    2 * minuteMs,
+  );
+
+  test(
+    'shows every fault with its reason, and none of them reaches a certificate',
+    async () => {
+      const folder = join(root, 'faults');
+      const faults = ['--tamper', '--replay', '--fork', '--register-reset'];
+      const timed = ['--offline', '2h', '--clock-drift', '5m'];
+      const run = await runCli([
+        ...['demo', '--hours', '6', '--exit', '--data', folder],
+        ...faults,
+        ...timed,
+      ]);
+      expect(run).toMatchObject({ code: 0, stderr: '' });
+      expect(run.stdout.match(/^Fault: /gm)?.length).toBe(6);
+      for (const reason of ['signature does not fit', 'two messages', 'from the future', 'topic']) {
+        expect(run.stdout).toContain(reason);
+      }
+      const files = await requireSoundProofs(join(folder, 'proofs'));
+      expect(files.length).toBeGreaterThanOrEqual(3);
+      requireNothingTwice(files);
+      await requireAudit(folder);
+    },
+    3 * minuteMs,
+  );
+});
+
+describe('a data folder that is not what it should be', () => {
+  async function requireRefusal(folder: string, message: RegExp): Promise<void> {
+    const before = await fingerprint(folder);
+    const run = await runCli(['demo', '--hours', '1', '--exit', '--data', folder]);
+    expect(run.code).toBe(3);
+    expect(run.stderr).toMatch(/^hourseal: [^\n]*\n$/);
+    expect(run.stderr).toMatch(message);
+    expect(await fingerprint(folder)).toBe(before);
+  }
+
+  /** The folder of the tests above, changed by `change`. */
+  async function copied(change: (folder: string) => Promise<void>): Promise<string> {
+    const folder = await mkdtemp(join(root, 'copy-'));
+    await rm(folder, { recursive: true });
+    await cp(data, folder, { recursive: true });
+    await change(folder);
+    return folder;
+  }
+
+  test('with other files is left alone', async () => {
+    const folder = await mkdtemp(join(root, 'other-'));
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+    await requireRefusal(folder, /holds other files/);
+    expect(await readdir(folder)).toEqual(['notes.txt']);
+  });
+
+  test('with a truncated, an empty or a later hourseal.json is refused', async () => {
+    const marker = (text: string) => async (folder: string) => {
+      await writeFile(join(folder, 'hourseal.json'), text);
+    };
+    await requireRefusal(await copied(marker('{"format":"hourse')), /damaged/);
+    await requireRefusal(await copied(marker('')), /damaged/);
+    await requireRefusal(await copied(marker('[]')), /damaged/);
+    await requireRefusal(await copied(marker('{"format":"hourseal-data/v2"}')), /another version/);
+  });
+
+  test('with a truncated demo.json is refused', async () => {
+    await requireRefusal(
+      await copied((folder) => truncate(join(folder, 'demo.json'), 5)),
+      /demo\.json is damaged/,
+    );
+  });
+
+  test.each(['log', 'ingestion', 'issuing-body', 'accounts/wind-guazhou'])(
+    'without the key %s is refused, and no other key is made',
+    async (name) => {
+      const folder = await copied((of) => rm(join(of, `keys/${name}.pem`)));
+      await requireRefusal(folder, new RegExp(`no key .*${name}\\.pem`));
+    },
+  );
+
+  test('with a key that is cut short, or that others may read, is refused', async () => {
+    const key = 'keys/log.pem';
+    await requireRefusal(await copied((folder) => truncate(join(folder, key), 60)), /log\.pem/);
+    await requireRefusal(await copied((folder) => chmod(join(folder, key), 0o644)), /chmod 600/);
+  });
+});
