@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { fromBase64, toBase64, toHex } from '../bytes.ts';
+import { concat, decodeUtf8, fromBase64, toBase64, toHex, utf8 } from '../bytes.ts';
 import { Refused } from '../errors.ts';
 import { canonicalBytes, parseCanonical } from '../jcs.ts';
 import { array, hashHex, instant, integer, object, oneOf, pattern, type Infer } from '../shape.ts';
@@ -7,6 +7,8 @@ import { itemShape, type Item } from './kinds.ts';
 
 /** A proof file is at most 16 MiB (D3.5). */
 export const proofLimitBytes = 16 * 1024 * 1024;
+
+const proofFormat = 'hourseal-proof/v1';
 
 const base64 = pattern('[A-Za-z0-9+/]*={0,2}');
 const hash64 = pattern('[A-Za-z0-9+/]{43}=');
@@ -20,7 +22,7 @@ const bodyMembers = {
   /** The signed note, as published. */
   checkpoint: pattern('[^\\u0000-\\u0009\\u000b-\\u001f]{1,131072}'),
   entries: array(included, { min: 1, max: 20_000 }),
-  format: oneOf('hourseal-proof/v1'),
+  format: oneOf(proofFormat),
   /** Index of the `hour` or `hour-correction` that issued the bundle. */
   hour: integer(1),
   messages: array(
@@ -79,7 +81,7 @@ export function encodeProof(parts: ProofParts): Uint8Array {
     bundle: parts.bundle,
     checkpoint: parts.checkpoint,
     entries: parts.entries.map(included),
-    format: 'hourseal-proof/v1',
+    format: proofFormat,
     hour: parts.hour,
     messages: parts.messages.map((message) => ({ ...message, path: encodePath(message.path) })),
     records: parts.records.map(included),
@@ -92,17 +94,32 @@ export function encodeProof(parts: ProofParts): Uint8Array {
 /** Parses a proof file and checks its `sum`: step 1 of its verification. Throws Refused. */
 export function parseProof(bytes: Uint8Array): Proof {
   if (bytes.length > proofLimitBytes) throw new Refused('size', 'a proof file above 16 MiB');
+  const fits = sumFits(bytes);
+  if (fits === false) throw new Refused('sum', 'the sum does not fit: the file was changed');
   const value = parseCanonical(bytes);
   requireFormat(value);
   const proof = proofShape.parse(value);
-  const { sum, ...body } = proof;
-  if (toHex(sha256(canonicalBytes(body))) !== sum) {
-    throw new Refused('sum', 'the sum does not fit: the file was changed');
-  }
+  if (fits === undefined) throw new Refused('form', 'the file does not end in its sum');
   requireAscending(proof.entries, 'entries');
   requireAscending(proof.messages, 'messages');
   requireAscending(proof.records, 'records');
   return proof;
+}
+
+const sumTail = /^,"sum":"([0-9a-f]{64})"\}$/;
+const sumTailBytes = 75;
+const formatMember = `"format":"${proofFormat}"`;
+
+/**
+ * `sum` sorts last, so what it covers are the file's own bytes before it and a brace: a changed file
+ * is told by one hash, before it is parsed. Undefined where the bytes are no file of this format, which
+ * is then the better reason.
+ */
+function sumFits(bytes: Uint8Array): boolean | undefined {
+  const text = decodeUtf8(bytes);
+  const [, sum] = sumTail.exec(text.slice(-sumTailBytes)) ?? [];
+  if (sum === undefined || !text.includes(formatMember)) return undefined;
+  return toHex(sha256(concat(bytes.subarray(0, -sumTailBytes), utf8('}')))) === sum;
 }
 
 /** So that a file of a later version is called that, and not malformed. */
@@ -112,7 +129,7 @@ function requireFormat(value: unknown): void {
   if (typeof format !== 'string' || !/^hourseal-proof\/v[1-9][0-9]{0,3}$/.test(format)) {
     throw new Refused('form', 'not a proof file of this system');
   }
-  if (format !== 'hourseal-proof/v1') {
+  if (format !== proofFormat) {
     throw new Refused('version', `a proof file of another version: ${format}`);
   }
 }

@@ -6,10 +6,8 @@ import { decodeUtf8, fromBase64, fromHex, toHex, utf8 } from '#core/bytes.ts';
 import { commitmentOf, commitmentSalt, encodeOpening } from '#core/certificate/commitment.ts';
 import { parseOpening } from '#core/certificate/commitment.ts';
 import { encodeEntry, parseAuth, parseEntry, type Entry } from '#core/certificate/entry.ts';
-import { advance, type Judgement } from '#core/certificate/fold.ts';
 import { specOf } from '#core/certificate/kinds.ts';
 import { encodeProof, parseProof } from '#core/certificate/proof.ts';
-import { emptyState } from '#core/certificate/state.ts';
 import { verifyProof } from '#core/certificate/verify.ts';
 import { encodeMessageLeaf, parseMessageLeaf } from '#core/energy/batch.ts';
 import { encodeFramed, parseFramed } from '#core/energy/evidence-file.ts';
@@ -19,10 +17,13 @@ import { array, boolean, integer, object, optional, pattern, text } from '#core/
 import { formatVkey } from '#core/tlog/note.ts';
 import { parsePolicy, quorumMet, needsAuditor } from '#core/tlog/policy.ts';
 import { leafHash, treeRoot } from '#core/tlog/tree.ts';
-import { fences, formatsPage, replaceFences } from '#support/formats-page.ts';
+import { fences, formatsPage, replaceChapter, replaceFences } from '#support/formats-page.ts';
 import { grammarBlocks } from '#support/formats-shapes.ts';
 import { grammarOf } from '#support/grammar.ts';
-import { workedExamples, workedLog } from '#support/worked-log.ts';
+import { replayLog } from '#support/replay-log.ts';
+import type { DayEntry } from '#support/worked-day.ts';
+import { dayChapter, provedBundle } from '#support/worked-day-page.ts';
+import { story } from '#support/worked-day-story.ts';
 
 const mark = ' example=';
 const onPage = new Map(
@@ -39,20 +40,19 @@ function example(name: string): string {
   return found.slice(0, -1);
 }
 
-const listed = example('worked-log')
+const listed = example('worked-day')
   .split('\n')
   .map((line) => {
     const [index = '', hash = '', name = ''] = line.trim().split(' ');
     return { index: Number(index), hash, name, bytes: utf8(example(`entry-${name}`)) };
   });
 
-function entryOf(name: string): Entry {
-  return parseEntry(utf8(example(`entry-${name}`)));
+function readVector(name: string): string {
+  return readFileSync(new URL(`../../vectors/${name}`, import.meta.url), 'utf8');
 }
 
-function judgeAll(): { state: ReturnType<typeof emptyState>; judgements: readonly Judgement[] } {
-  const state = emptyState();
-  return { state, judgements: listed.map(({ bytes }) => advance(state, bytes)) };
+function entryOf(name: string): Entry {
+  return parseEntry(utf8(example(`entry-${name}`)));
 }
 
 describe('the grammars of FORMATS.md', () => {
@@ -80,36 +80,49 @@ describe('the grammars of FORMATS.md', () => {
   });
 });
 
-describe('the worked log of FORMATS.md', () => {
-  it('is what its generator makes', () => {
-    for (const [name, content] of workedExamples(workedLog())) expect(example(name)).toBe(content);
+describe('the worked day of FORMATS.md', () => {
+  it('is that of the vectors, in the words of its story', () => {
+    const { entries } = JSON.parse(readVector('worked-day.json')) as { entries: DayEntry[] };
+    expect(
+      replaceChapter(readFileSync(formatsPage, 'utf8'), 'A worked day', dayChapter(entries)),
+    ).toBe(readFileSync(formatsPage, 'utf8'));
+    expect(() => replaceChapter('# Page', 'A worked day', '')).toThrow('no chapter');
   });
 
-  it('has every kind of entry, in the bytes that the code writes', () => {
+  it('has every kind of entry and decision, in the bytes that the code writes', () => {
     const kinds = new Set<string>();
+    const effects = new Set<string>();
     for (const { bytes, hash } of listed) {
       const { apiVersion: _version, ...entry } = parseEntry(bytes);
       expect(encodeEntry(entry)).toEqual(bytes);
       expect(toHex(leafHash(bytes))).toBe(hash);
       kinds.add(entry.kind);
+      if (entry.kind === 'decision') effects.add(specOf.decision.parse(entry.spec).effect);
     }
     expect([...kinds].sort()).toEqual(Object.keys(specOf).sort());
+    expect([...effects].sort()).toEqual(['accept-late', 'break', 'keep-fork', 'set-aside']);
   });
 
-  it('is sound, signatures included, but for the entry that a void names', () => {
-    const { state, judgements } = judgeAll();
-    const void_ = specOf.void.parse(entryOf('void').spec);
+  it('is sound, signatures included, but for the entries that a void names', () => {
+    const { state, judgements } = replayLog(listed.map(({ bytes }) => bytes));
+    const codes = new Map(
+      ['void', 'void-hour'].map((name) => {
+        const { index, code } = specOf.void.parse(entryOf(name).spec);
+        return [index, code] as const;
+      }),
+    );
+    expect([...codes.values()]).toEqual(['frozen', 'batch']);
     judgements.forEach(({ ref, violation }, i) => {
       expect(ref).toEqual({ index: listed[i]?.index, leafHash: listed[i]?.hash });
-      expect(violation?.code).toBe(ref.index === void_.index ? void_.code : undefined);
+      expect(violation?.code).toBe(codes.get(ref.index));
     });
-    expect([...state.violations.keys()]).toEqual([void_.index]);
+    expect([...state.violations.values()].every(({ voided }) => voided)).toBe(true);
     const { issuedWh, withdrawnWh, deficitWh, certifiedWh } = state.plants.get('solar') ?? {};
     expect({ issuedWh, withdrawnWh, deficitWh, certifiedWh }).toEqual({
-      issuedWh: 2900,
+      issuedWh: 9400,
       withdrawnWh: 800,
       deficitWh: 0,
-      certifiedWh: 2100,
+      certifiedWh: 8600,
     });
   });
 
@@ -120,9 +133,7 @@ describe('the worked log of FORMATS.md', () => {
     expect(signed.map(({ payload }) => decodeUtf8(payload))).toEqual(
       signed.map(() => example('signed-account')),
     );
-    const vector = JSON.parse(
-      readFileSync(new URL('../../vectors/entries.json', import.meta.url), 'utf8'),
-    ) as { readonly jcs: string; readonly signed: string };
+    const vector = JSON.parse(readVector('entries.json')) as { jcs: string; signed: string };
     expect(vector.jcs).toBe(example('entry-account'));
     expect(vector.signed).toBe(example('signed-account'));
   });
@@ -145,7 +156,10 @@ describe('the worked log of FORMATS.md', () => {
         return record;
       });
     expect(toHex(metersRoot(records))).toBe(hour.metersRoot);
-    expect('generation' in hour && hour.generation).toBe(records[0]?.energy.exportWh);
+    const [fed, taken] = records.map(({ energy }) => energy);
+    expect('generation' in hour && hour.generation).toBe(
+      (fed?.exportWh ?? 0) - (taken?.importWh ?? 0),
+    );
   });
 
   it('shows an opening that fits the commitment of its hour', () => {
@@ -168,12 +182,12 @@ describe('the worked log of FORMATS.md', () => {
     expect(toHex(sha256(bytes))).toBe(fork.evidence);
     const parts = parseFramed(bytes, 2);
     expect(encodeFramed(parts)).toEqual(bytes);
-    const [kept, other] = parts.map((leaf) => parseMessageLeaf(leaf).parsed);
-    expect(kept?.jws.header.kid).toBe(fork.kid);
-    expect([kept?.message.seq, other?.message.seq]).toEqual([fork.seq, fork.seq]);
-    expect(kept?.hash).not.toEqual(other?.hash);
+    const [first, second] = parts.map((leaf) => parseMessageLeaf(leaf).parsed);
+    expect(first?.jws.header.kid).toBe(fork.kid);
+    expect([first?.message.seq, second?.message.seq]).toEqual([fork.seq, fork.seq]);
+    expect(first?.hash).not.toEqual(second?.hash);
     const decision = specOf.decision.parse(entryOf('decision-keep-fork').spec);
-    expect('hash' in decision && decision.hash).toBe(toHex(kept?.hash ?? utf8('')));
+    expect('hash' in decision && decision.hash).toBe(toHex(second?.hash ?? utf8('')));
   });
 });
 
@@ -182,8 +196,8 @@ describe('the proof file beside FORMATS.md', () => {
     readFileSync(new URL('../../vectors/proof-example.hourseal.json', import.meta.url)),
   );
 
-  it('is of the worked log and passes every step that can be decided without a policy', () => {
-    expect(decodeUtf8(bytes)).toBe(decodeUtf8(workedLog().proofFile));
+  it('is of the worked day and passes every step that can be decided without a policy', () => {
+    expect(parseProof(bytes).bundle).toEqual(provedBundle);
     const { steps, result } = verifyProof(bytes);
     expect(result).toBe('undecided');
     const undecided = steps.filter(({ result: is }) => is !== 'pass').map(({ name }) => name);
@@ -222,9 +236,9 @@ describe('every example of FORMATS.md', () => {
       .map((path) => readFileSync(`${here}${path}`, 'utf8'))
       .filter((source) => source.includes('#support/formats-'))
       .join('');
-    const worked = workedExamples(workedLog());
+    const entries = new Set(story.map(({ name }) => `entry-${name}`));
     const unread = [...onPage.keys()].filter(
-      (name) => !worked.has(name) && !tests.includes(`'${name}'`),
+      (name) => !entries.has(name) && !tests.includes(`'${name}'`),
     );
     expect(unread).toEqual([]);
   });
