@@ -1,4 +1,4 @@
-import { integer, readConfig, type Config, type Variables } from '#platform/config.ts';
+import { integer, readConfig, type Variables } from '#platform/config.ts';
 import type { BatchLimits } from './batcher.ts';
 import type { HousekeepingLimits } from './housekeeping.ts';
 import type { PaceLimits } from './pace.ts';
@@ -89,8 +89,6 @@ export const ingestionVariables = {
     default: defaultIngestionLimits.unsignedRowsPerSender,
   }),
 } satisfies Variables;
-
-export type IngestionConfig = Config<typeof ingestionVariables>;
 
 /** The limits for an environment. Refused('config') with everything that is wrong. */
 export function readIngestionLimits(

@@ -1,6 +1,8 @@
 import { Refused } from '#core/errors.ts';
 import type { SignedDraft } from '#core/certificate/entry.ts';
+import { parsePublicJwk } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
+import { ed25519Type, formatVkey } from '#core/tlog/note.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
@@ -65,7 +67,17 @@ export function createLedger(context: LedgerContext): Ledger {
   const folder =
     typeof context.folder === 'string' ? openLogFolder(context.folder) : context.folder;
   const sequencer = createSequencer({ pool, clock, follower: createFollower() });
-  const origin = async () => (await sequencer.state()).genesis?.origin;
+  /** Asked before anything is signed: with another key the log would have two voices. */
+  const origin = async (): Promise<string | undefined> => {
+    const { genesis } = await sequencer.state();
+    if (genesis === undefined) return undefined;
+    const publicKey = parsePublicJwk(signer.jwk).raw;
+    const vkey = formatVkey({ name: genesis.origin, type: ed25519Type, publicKey });
+    if (vkey !== genesis.spec.logKey) {
+      throw new Refused('log-key', 'the log key is not the one that genesis names');
+    }
+    return genesis.origin;
+  };
   const publisher = createPublisher({ pool, folder, signer, origin });
   const secrets = openSiteSecrets(context.secretsFolder);
   const sealer = createSealer({ pool, clock, folder, sequencer, secrets, logger, limits });

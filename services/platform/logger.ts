@@ -28,8 +28,12 @@ export function createLogger(options: {
   readonly name: string;
   readonly level?: LogLevel;
   readonly destination?: DestinationStream;
+  /** A file to append to instead, where standard error belongs to something else. */
+  readonly file?: string;
 }): Logger {
-  const destination = options.destination ?? pino.destination({ fd: 2, sync: true });
+  const { file } = options;
+  const own = file === undefined ? { fd: 2 } : { dest: file };
+  const destination = options.destination ?? pino.destination({ ...own, sync: true });
   return pino(
     {
       name: options.name,

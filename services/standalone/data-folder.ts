@@ -17,6 +17,8 @@ const markerShape = object({
 /** Everything of one installation, held by one process at a time. */
 export interface DataFolder {
   readonly path: string;
+  /** A demo has a clock of its own, which no installation may share. */
+  readonly purpose: 'demo' | 'installation';
   readonly database: string;
   /** Static files of the log, as they are served: checkpoint, tiles, batches, evidence. */
   readonly log: string;
@@ -44,13 +46,16 @@ export async function openDataFolder(
     const content = create === 'demo' ? { format, purpose: create } : { format };
     await writeFileDurably(join(path, marker), canonicalBytes(content));
   }
-  await readMarker(path);
+  const purpose = await readMarker(path);
+  if (create === 'demo' && purpose !== 'demo') {
+    throw new Refused('data-folder', `${path} is an installation: the demo has no business there`);
+  }
   const lock = await lockFolder(path);
-  return { ...places(path), release: () => lock.release() };
+  return { ...places(path), purpose, release: () => lock.release() };
 }
 
 /** The places in a data folder, without opening it. */
-export function places(path: string): Omit<DataFolder, 'release'> {
+export function places(path: string): Omit<DataFolder, 'purpose' | 'release'> {
   return {
     path,
     database: join(path, 'postgres'),
@@ -70,7 +75,7 @@ async function requireCreatable(path: string, create: boolean): Promise<void> {
   }
 }
 
-async function readMarker(path: string): Promise<void> {
+async function readMarker(path: string): Promise<DataFolder['purpose']> {
   const file = join(path, marker);
   let value: unknown;
   try {
@@ -83,7 +88,7 @@ async function readMarker(path: string): Promise<void> {
     throw new Refused('data-version', `${path} was made by another version (${format})`);
   }
   try {
-    markerShape.parse(value);
+    return markerShape.parse(value).purpose === 'demo' ? 'demo' : 'installation';
   } catch (cause) {
     throw new Refused('data-folder', `${file} is damaged`, { cause });
   }

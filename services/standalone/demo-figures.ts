@@ -8,6 +8,8 @@ export interface DemoFigures {
     readonly nowS: number;
     readonly proofFiles: number;
   }) => Promise<DemoProgress>;
+  /** Counts a message that the broker did not take: it is in no table. */
+  readonly turnedAway: () => void;
 }
 
 const plantsSql = `
@@ -43,7 +45,11 @@ interface PlantRow {
 export function createDemoFigures(pool: Pool, plants: readonly FleetPlant[]): DemoFigures {
   let before = { atMs: performance.now(), messages: 0 };
   let messagesPerS = 0;
+  let turnedAway = 0;
   return {
+    turnedAway: () => {
+      turnedAway++;
+    },
     async read({ nowS, proofFiles }) {
       const rows = await pool.rows<PlantRow>(plantsSql);
       const refused = await pool.rows<{ code: string; count: number }>(refusedSql);
@@ -55,6 +61,7 @@ export function createDemoFigures(pool: Pool, plants: readonly FleetPlant[]): De
       before = { atMs, messages: totals.messages };
       const byCode = new Map<string, number>();
       for (const { code, count } of refused) byCode.set(code, (byCode.get(code) ?? 0) + count);
+      if (turnedAway > 0) byCode.set('topic', (byCode.get('topic') ?? 0) + turnedAway);
       return {
         nowS,
         proofFiles,

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import pino from 'pino';
 import { Failed, Refused } from '#core/errors.ts';
 import { parsePublicJwk } from '#core/keys.ts';
 import { describeFault } from '#devices/faults.ts';
@@ -16,7 +15,8 @@ import { createDemoFigures, type DemoFigures } from './demo-figures.ts';
 import { demoKeys, demoStartS, readDemoState, writeDemoState } from './demo-state.ts';
 import type { DemoKeys, DemoState } from './demo-state.ts';
 import { openDatabase, startNetwork, type Network } from './network.ts';
-import { createProgressView, formatTime, formatWh, type ProgressView } from './progress.ts';
+import { createProgressView, describeRefused, formatTime, formatWh } from './progress.ts';
+import type { ProgressView } from './progress.ts';
 import { genesisDraft } from './genesis.ts';
 import { createProofFiles, type ProofFiles } from './proof-files.ts';
 
@@ -66,19 +66,19 @@ async function runInFolder(
   options: DemoOptions,
   { view, watched }: Watcher,
 ): Promise<number> {
-  const destination = pino.destination({ dest: join(folder.path, 'demo.log'), sync: true });
-  const logger = createLogger({ name: 'demo', destination });
   const found = await readDemoState(folder);
   const state = found ?? { nowS: demoStartS, startS: demoStartS, seed: options.seed };
+  const plants = createFleet(state.seed);
+  const ids = plants.map(({ id }) => id);
+  // Before anything is touched; and never made again for a log that was signed with others.
+  const keys = await demoKeys(folder, ids, { create: found === undefined });
+  const logger = createLogger({ name: 'demo', file: join(folder.path, 'demo.log') });
   const where =
     options.databaseUrl === undefined ? 'embedded Postgres' : 'the database of DATABASE_URL';
   view.say(`${found === undefined ? 'Starting' : 'Going on'} in ${folder.path} on ${where} …`);
   const database = await openDatabase(folder, { databaseUrl: options.databaseUrl, logger });
   try {
     if (found === undefined) await writeDemoState(folder, state);
-    const plants = createFleet(state.seed);
-    const ids = plants.map(({ id }) => id);
-    const keys = await demoKeys(folder, ids, { create: true });
     const clock = manualClock(state.nowS * 1000);
     const network = await startNetwork({
       folder,
@@ -94,8 +94,10 @@ async function runInFolder(
     });
     const stop = stopOnSignal(logger);
     try {
-      await enrol(network, { ...keys, origin }, { plants, nowS: clock.nowS() });
+      const isNew = found === undefined;
+      await enrol(network, { ...keys, origin }, { plants, nowS: clock.nowS(), isNew });
       const faults = planFaults(options.faults, plants, state.nowS);
+      const figures = createDemoFigures(database.pool, plants);
       for (const fault of faults) view.say(`Fault: ${describeFault(fault)}`);
       const fleet = await startDemoFleet({
         plants,
@@ -109,10 +111,10 @@ async function runInFolder(
         clock,
         onEvent: (meter, event) => {
           logger.info({ meter, event }, event.kind);
+          if (event.kind === 'extra-refused') figures.turnedAway();
         },
       });
       try {
-        const figures = createDemoFigures(database.pool, plants);
         const proofs = createProofFiles({
           ledger: network.ledger,
           pool: database.pool,
@@ -145,9 +147,10 @@ async function runInFolder(
 async function enrol(
   { ledger }: Network,
   parties: DemoKeys & { readonly origin: string },
-  { plants, nowS }: { plants: readonly FleetPlant[]; nowS: number },
+  { plants, nowS, isNew }: { plants: readonly FleetPlant[]; nowS: number; isNew: boolean },
 ): Promise<void> {
   if (!(await ledger.isEmpty())) {
+    if (isNew) throw new Refused('log-exists', 'the database holds another log');
     await ledger.step();
     return;
   }
@@ -211,6 +214,7 @@ async function summarise({ clock, figures, proofs, view, folder }: Run): Promise
   view.say(
     `${formatTime(end.nowS)} UTC: ${formatWh(end.messages)} messages accepted, ${end.sealedHours} hours sealed, ${formatWh(end.certifiedWh)} Wh certified in a log of ${formatWh(end.treeSize)} entries.`,
   );
+  view.say(describeRefused(end));
   const example = proofs.latest();
   if (example !== undefined) view.say(`Check one:  npx hourseal verify ${example}`);
   view.say(`Audit all:  npx hourseal log audit --data ${folder.path}`);

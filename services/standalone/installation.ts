@@ -3,6 +3,7 @@ import { createLedger, type Ledger } from '#ledger/service.ts';
 import { manualClock, systemClock, type Clock } from '#platform/clock.ts';
 import { readKeyFile } from '#platform/keys.ts';
 import { createLogger } from '#platform/logger.ts';
+import type { Pool } from '#platform/postgres.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { readDemoState } from './demo-state.ts';
 import { openDatabase } from './network.ts';
@@ -12,6 +13,7 @@ export interface Installation {
   readonly folder: DataFolder;
   readonly clock: Clock;
   readonly ledger: Ledger;
+  readonly pool: Pool;
   readonly close: () => Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export async function openInstallation(
       folder,
       clock,
       ledger,
+      pool,
       close: async () => {
         await database.close();
         await folder.release();

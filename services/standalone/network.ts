@@ -1,3 +1,5 @@
+import { Refused } from '#core/errors.ts';
+import { parsePublicJwk } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
 import { createBroker, type Broker } from '#broker/service.ts';
 import type { IngestionLimits } from '#ingestion/config.ts';
@@ -107,6 +109,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     intake: ingestion.accept,
     logger: logger.child({ service: 'broker' }),
   });
+  await requireIngestionKey(pool, options.ingestionKey);
   await ingestion.start();
   try {
     await broker.start();
@@ -118,10 +121,20 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     broker,
     ingestion,
     ledger,
-    died: Promise.race([broker.died ?? never, ingestion.died ?? never]),
+    died: Promise.race([broker, ingestion, ledger].map(({ died }) => died ?? never)),
     stop: async () => {
       await broker.stop();
       await ingestion.stop();
     },
   };
+}
+
+/** Devices drop what a receipt covers: one by a key that the log does not name would be worth nothing. */
+async function requireIngestionKey(pool: Pool, key: Signer): Promise<void> {
+  const [setting] = await pool.rows<{ ingestion_jwk: unknown }>(
+    'select ingestion_jwk from log_setting',
+  );
+  if (setting !== undefined && parsePublicJwk(setting.ingestion_jwk).kid !== key.kid) {
+    throw new Refused('ingestion-key', 'the ingestion key is not the one that the log names');
+  }
 }

@@ -51,6 +51,13 @@ export function formatTime(s: number): string {
   return new Date(s * 1000).toISOString().slice(0, 16).replace('T', ' ');
 }
 
+/** What did not count, each reason with how often. */
+export function describeRefused({ refused }: Pick<DemoProgress, 'refused'>): string {
+  if (refused.size === 0) return 'nothing refused';
+  const reasons = [...refused].map(([code, count]) => `${count} ${reasonTexts[code] ?? code}`);
+  return `refused: ${reasons.join(', ')}`;
+}
+
 /** The whole picture as lines, for a terminal that is `columns` wide. */
 export function renderScreen(
   progress: DemoProgress,
@@ -59,9 +66,6 @@ export function renderScreen(
   const width = Math.max(...progress.plants.map(({ name }) => name.length), 12);
   const head = `  ${'plant'.padEnd(width)}  ${'source'.padEnd(7)} ${'sealed'.padStart(6)}  ${'last hour'.padEnd(10)} ${'energy, Wh'.padStart(14)} ${'certified, Wh'.padStart(16)}`;
   const rows = progress.plants.map((plant) => plantRow(plant, width, style));
-  const refused = [...progress.refused].map(
-    ([code, count]) => `${count} ${reasonTexts[code] ?? code}`,
-  );
   return [
     `${style.bold('Hourseal')}  ${formatTime(progress.nowS)} UTC ${style.faint('(simulated)')}`,
     '',
@@ -70,9 +74,7 @@ export function renderScreen(
     '',
     `  ${formatWh(progress.messages)} messages accepted, ${progress.messagesPerS.toFixed(0)}/s; ${progress.sealedHours} hours sealed; log of ${formatWh(progress.treeSize)} entries`,
     `  ${style.green(`${formatWh(progress.certifiedWh)} Wh certified`)}, ${progress.proofFiles} proof files`,
-    refused.length === 0
-      ? style.faint('  nothing refused')
-      : style.red(`  refused: ${refused.join(', ')}`),
+    `  ${(progress.refused.size === 0 ? style.faint : style.red)(describeRefused(progress))}`,
     ...progress.notes.map((note) => style.amber(`  ${note}`)),
   ];
 }
@@ -134,9 +136,8 @@ function lineView(out: Writable): ProgressView {
       const hour = Math.floor(progress.nowS / 3600);
       if (hour === shownHour) return;
       shownHour = hour;
-      const refused = [...progress.refused.values()].reduce((sum, count) => sum + count, 0);
       out.write(
-        `${formatTime(progress.nowS)}  ${progress.messages} messages, ${progress.sealedHours} hours sealed, ${formatWh(progress.certifiedWh)} Wh certified, ${refused} refused, ${progress.proofFiles} proof files\n`,
+        `${formatTime(progress.nowS)}  ${progress.messages} messages, ${progress.sealedHours} hours sealed, ${formatWh(progress.certifiedWh)} Wh certified, ${progress.proofFiles} proof files, ${describeRefused(progress)}\n`,
       );
     },
     say(line) {

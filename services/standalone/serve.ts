@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { Refused } from '#core/errors.ts';
 import { readBrokerConfig } from '#broker/config.ts';
 import { readIngestionLimits } from '#ingestion/config.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -23,6 +24,9 @@ export async function serve(
   const logger = createLogger({ name: 'hourseal', level: logLevel });
   const folder = await openDataFolder(path);
   try {
+    if (folder.purpose === 'demo') {
+      throw new Refused('data-folder', `${path} is a demo's: its clock is simulated`);
+    }
     const logKey = await readKeyFile(join(folder.keys, 'log.pem'));
     const ingestionKey = await readKeyFile(join(folder.keys, 'ingestion.pem'));
     const database = await openDatabase(folder, { databaseUrl, logger });

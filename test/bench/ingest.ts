@@ -14,7 +14,7 @@ import {
   testLog,
   testSigner,
 } from '#support/register.ts';
-import type { BenchContext, Scale } from './bench.ts';
+import type { BenchContext, Scale } from './figure.ts';
 import { meterName, plantName, type Load, type LoadResult } from './ingest-load.ts';
 import { verifyLimit } from './verify-limit.ts';
 

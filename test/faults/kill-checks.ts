@@ -7,6 +7,8 @@ import { emptyState, type LogState } from '#core/certificate/state.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { emptyChain, extendChain } from '#core/energy/receipt.ts';
 import { leafHash } from '#core/tlog/tree.ts';
+import { auditFolder } from '#ledger/audit.ts';
+import { openLogFolder } from '#ledger/log-folder.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { Promises } from './kill-load.ts';
 import { worldPlants } from './kill-world.ts';
@@ -188,4 +190,14 @@ export async function checkEnergy(
   }
   expect(faults).toEqual([]);
   expect(checked).toBeGreaterThan(0);
+}
+
+/** Every root, rule, message and energy again, from the published files alone. */
+export async function checkAudit(logFolder: string): Promise<void> {
+  const audit = auditFolder(openLogFolder(logFolder));
+  let turn = await audit.next();
+  while (turn.done !== true) turn = await audit.next();
+  const { findings, hours, voided, withheld } = turn.value;
+  expect({ findings, voided, withheld }).toEqual({ findings: [], voided: 0, withheld: 0 });
+  expect(hours).toBeGreaterThan(0);
 }

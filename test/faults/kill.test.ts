@@ -8,7 +8,7 @@ import type { Pool } from '#platform/postgres.ts';
 import { openDataFolder, places } from '#standalone/data-folder.ts';
 import { openDatabase } from '#standalone/network.ts';
 import { copyEmptyDatabase, onEachEngine } from '#support/postgres.ts';
-import { checkEnergy, checkForks, checkMessages } from './kill-checks.ts';
+import { checkAudit, checkEnergy, checkForks, checkMessages } from './kill-checks.ts';
 import { checkNothingTwice, checkProjections, replayLog } from './kill-checks.ts';
 import { startLoad, type LoadMeter, type Random } from './kill-load.ts';
 import { freePort, startVictim } from './kill-process.ts';
@@ -18,6 +18,8 @@ import { worldMeters, type World } from './kill-world.ts';
 const rounds = Number(process.env.HOURSEAL_FAULT_ROUNDS ?? 2);
 /** Set it to what a failed run printed to kill at the same moments again. */
 const seed = Number(process.env.HOURSEAL_FAULT_SEED ?? Date.now() % 1_000_000);
+/** Two hours and more on the accelerated clock. */
+const lastLifeMs = 13_000;
 const finishLimitMs = 120_000;
 const roundLimitMs = 40_000;
 const folders: string[] = [];
@@ -60,6 +62,7 @@ async function finish({ world, load }: Scene): Promise<void> {
   const last = startVictim(world);
   try {
     await last.ready;
+    await setTimeout(lastLifeMs);
     const limit = AbortSignal.timeout(finishLimitMs);
     await Promise.all(load.map((meter) => meter.finish(limit)));
     await last.finish();
@@ -125,6 +128,7 @@ onEachEngine('killed under load', (start, engine) => {
       const database = await openDatabase(data, { databaseUrl: world.databaseUrl, logger });
       try {
         await checkEverything(database.pool, scene);
+        await checkAudit(data.log);
       } finally {
         await database.close();
       }

@@ -64,7 +64,16 @@ export function breakAt(operation: number, moment: Moment): Breaking {
         get(target, name) {
           const value: unknown = Reflect.get(target, name, target);
           if (name !== 'connect') return typeof value === 'function' ? value.bind(target) : value;
-          return async () => breakingClient(await pass('connect', () => target.connect()));
+          return async () => {
+            // Dying right after it, nobody would give the connection back: it ends with the process.
+            const client = await target.connect();
+            try {
+              return breakingClient(await pass('connect', () => Promise.resolve(client)));
+            } catch (error) {
+              client.release(true);
+              throw error;
+            }
+          };
         },
       }),
     }),

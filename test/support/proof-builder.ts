@@ -10,7 +10,7 @@ import {
 } from '#core/certificate/hour-evidence.ts';
 import type { Item, Quality } from '#core/certificate/kinds.ts';
 import { encodeProof, type IncludedLeaf, type ProofParts } from '#core/certificate/proof.ts';
-import { issuedRangesOf, piecesWithin } from '#core/certificate/series.ts';
+import { issuedRangesOf, knownParts, piecesWithin } from '#core/certificate/series.ts';
 import { metersOfHour } from '#core/certificate/state.ts';
 import { compareLeaves, encodeMessageLeaf } from '#core/energy/batch.ts';
 import { buildMessage, type Reading } from '#core/energy/message.ts';
@@ -167,8 +167,10 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
       for (let i = 0; i < count; i++) log.append(utf8(`filler ${log.entries.length}`));
     },
     parts(bundle, { size = log.entries.length, hour, entries = same, cosigners = [] } = {}) {
-      const indexes = entries(entriesFor(log, bundle));
       const issuing = hour ?? issuingIndex(log, bundle);
+      const indexes = entries([...new Set([...entriesFor(log, bundle), issuing])]).toSorted(
+        (a, b) => a - b,
+      );
       const { messages = [], records = [] } = sealed.get(issuing) ?? {};
       return {
         bundle,
@@ -225,20 +227,24 @@ function issuingIndex({ state }: LogBuilder, { series, from, to }: Item): number
   return issued?.index ?? 0;
 }
 
-/** Every entry that the rules consult for a bundle (D3.5), ascending. */
+/** Every entry that the rules consult for a bundle (D3.5). */
 function entriesFor({ state }: LogBuilder, bundle: Item): readonly number[] {
   const series = state.series.get(bundle.series) ?? { ranges: [] };
-  const pieces = piecesWithin(series, bundle);
+  // Of units that were never issued, which a dishonest log may sell all the same, nothing is known.
+  const known = knownParts(series, bundle);
+  const pieces = known.flatMap((part) => piecesWithin(series, part));
   const plant = state.plants.get(bundle.series.slice('energy/'.length));
   const accounts = new Set([plant?.spec.account ?? '', ...pieces.map(({ owner }) => owner)]);
-  const starts = issuedRangesOf(series, bundle).map(({ hourStart }) => hourStart);
+  const starts = known.flatMap((part) =>
+    issuedRangesOf(series, part).map(({ hourStart }) => hourStart),
+  );
   return [
     ...(state.genesis?.entries ?? []),
     ...(plant?.entries ?? []),
     ...[...accounts].flatMap((account) => state.accounts.get(account)?.entries ?? []),
     ...starts.flatMap((start) => plant?.hours.get(start)?.versions ?? []),
     ...pieces.map(({ lastIndex }) => lastIndex),
-  ].sort((a, b) => a - b);
+  ];
 }
 
 /** The signed note of a log's first `size` entries, cosigned by witnesses of those names. */

@@ -25,7 +25,11 @@ try {
     ...grammarBlocks(),
     ...[...shown].map(([name, text]) => [`text example=${name}`, `${text}\n`] as const),
   ]);
-  const page = replaceChapter(readFileSync(formatsPage, 'utf8'), 'A worked day', dayChapter(day.entries));
+  const page = replaceChapter(
+    readFileSync(formatsPage, 'utf8'),
+    'A worked day',
+    dayChapter(day.entries),
+  );
   writeFileSync(
     formatsPage,
     replaceFences(page, (info, text) => known.get(info) ?? text),

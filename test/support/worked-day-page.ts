@@ -60,7 +60,10 @@ function fence(name: string, text: string): string {
 
 function dayList(entries: readonly DayEntry[]): string {
   return entries
-    .map(({ index, leafHash }) => `${String(index).padStart(2)} ${leafHash} ${story[index]?.name ?? ''}`)
+    .map(
+      ({ index, leafHash }) =>
+        `${String(index).padStart(2)} ${leafHash} ${story[index]?.name ?? ''}`,
+    )
     .join('\n');
 }
 

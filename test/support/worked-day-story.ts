@@ -16,7 +16,10 @@ export const story: readonly Told[] = [
   { name: 'account', said: "The solar plant's owner opens an account, with a key of its own." },
   { name: 'account-kept', said: 'So does the mill; the operator keeps its key.' },
   { name: 'plant', said: 'The solar plant is registered; it is sealed from 10:00 on.' },
-  { name: 'plant-committed', said: 'So is the mill, a consumption site whose figures are not public.' },
+  {
+    name: 'plant-committed',
+    said: 'So is the mill, a consumption site whose figures are not public.',
+  },
   { name: 'meter', said: 'The meter that counts what the plant feeds in.' },
   { name: 'meter-auxiliary', said: 'The meter that counts what the plant takes for itself.' },
   { name: 'meter-consumption', said: "The mill's meter, which has no reliable clock." },

@@ -82,7 +82,7 @@ interface Day {
   /** Enters an action at once; its nonce tells in the example what it belongs to. */
   readonly enter: (
     kind: string,
-    spec: { readonly nonce: string } & object,
+    spec: Readonly<Record<string, unknown>> & { readonly nonce: string },
     signers: readonly Signer[],
   ) => Promise<void>;
   /** A message with the register's value at each of some times; arrives soon, or when it is said. */
@@ -105,7 +105,14 @@ export async function runWorkedDay(pool: Pool, root: string): Promise<WorkedDay>
   const secretsFolder = join(root, 'secrets');
   mkdirSync(secretsFolder, { recursive: true, mode: 0o700 });
   writeFileSync(join(secretsFolder, 'site-mill.hex'), `${toHex(siteSecret)}\n`, { mode: 0o600 });
-  const ledger = createLedger({ pool, clock, signer: testKey('log'), folder, secretsFolder, logger });
+  const ledger = createLedger({
+    pool,
+    clock,
+    signer: testKey('log'),
+    folder,
+    secretsFolder,
+    logger,
+  });
   const ingestion = createIngestion({
     pool,
     clock,
@@ -131,7 +138,12 @@ export async function runWorkedDay(pool: Pool, root: string): Promise<WorkedDay>
       const last = Math.max(...Object.keys(values).map(at));
       const receivedAt = arrives === undefined ? last + travelS : at(arrives.arrives);
       await moveTo(Math.max(receivedAt, clock.nowS()));
-      await ingestion.accept({ sender: meter, topic: messagesTopic(plant, meter), bytes, receivedAt });
+      await ingestion.accept({
+        sender: meter,
+        topic: messagesTopic(plant, meter),
+        bytes,
+        receivedAt,
+      });
     },
     async step(time) {
       await moveTo(at(time));
@@ -158,16 +170,20 @@ function messageOf(
   seq: number,
   values: Readonly<Record<string, number>>,
 ): string {
-  const readings = Object.entries(values).map(
-    ([time, value]): Reading => ({ registers: { [register]: value }, t: at(time) }),
-  );
+  const readings = Object.entries(values).map(([time, value]): Reading => ({
+    registers: { [register]: value },
+    t: at(time),
+  }));
   return buildMessage(key, { log: testOrigin, meter, plant, readings, seq, v: 1 });
 }
 
 async function readDay(pool: Pool): Promise<DayEntry[]> {
-  const rows = await pool.rows<{ index: number; time: number; leaf_hash: Uint8Array; data: Uint8Array }>(
-    'select index, time, leaf_hash, data from log_entry order by index',
-  );
+  const rows = await pool.rows<{
+    index: number;
+    time: number;
+    leaf_hash: Uint8Array;
+    data: Uint8Array;
+  }>('select index, time, leaf_hash, data from log_entry order by index');
   return rows.map(({ index, time, leaf_hash, data }) => ({
     index,
     time,

@@ -107,7 +107,7 @@ export function parseProof(bytes: Uint8Array): Proof {
 }
 
 const sumTail = /^,"sum":"([0-9a-f]{64})"\}$/;
-const sumTailBytes = 75;
+const sumTailBytes = 74;
 const formatMember = `"format":"${proofFormat}"`;
 
 /**

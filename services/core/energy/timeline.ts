@@ -134,7 +134,8 @@ class Sweep {
     const value = ownValue(others[0]?.registers ?? {}, name);
     if (value === undefined) return;
     // Told before anything is weighed against the past, so that no order has influence.
-    if (others.some(({ registers }) => registers[name] !== value)) this.#contradict(t, 'conflict');
+    if (others.some(({ registers }) => ownValue(registers, name) !== value))
+      this.#contradict(t, 'conflict');
     for (const { kid, seq } of others) {
       const source = { kid, seq };
       this.#add({ t, value, first: source, last: source });

@@ -44,7 +44,7 @@ function watchedSigner(): { signer: Signer; signed: Map<string, string> } {
   return { signer, signed };
 }
 
-onEachEngine('a ledger that dies at any of its operations', (start) => {
+onEachEngine("a ledger that dies at any of its operations", (start) => {
   test.each<Moment>(['before', 'after'])(
     'goes on where it was: dying %s it',
     async (moment) => {
