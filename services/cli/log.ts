@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { Refused } from '#core/errors.ts';
-import { auditFolder, type AuditFinding, type AuditReport } from '#ledger/audit.ts';
+import { auditFolder } from '#ledger/audit.ts';
+import type { AuditFinding, AuditProgress, AuditReport } from '#ledger/audit.ts';
 import { openLogFolder } from '#ledger/log-folder.ts';
 import { places } from '#standalone/data-folder.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
@@ -56,17 +57,36 @@ export async function auditLog(
   terminal: Terminal,
 ): Promise<number> {
   const folder = logFolderOf(data);
-  const audit = auditFolder(openLogFolder(folder));
-  let turn = await audit.next();
-  for (; turn.done !== true; turn = await audit.next()) {
-    if (!json && turn.value.size > progressFrom) {
-      terminal.err(`\r${turn.value.entries} of ${turn.value.size} entries `);
+  const report = await audited(folder, (progress) => {
+    if (!json && progress.size > progressFrom) {
+      terminal.err(`\r${progress.entries} of ${progress.size} entries `);
     }
+  });
+  if (typeof report === 'string') {
+    terminal.out(`${json ? JSON.stringify({ error: report }) : `the log is wrong: ${report}`}\n`);
+    return exitCodes.failed;
   }
-  const report = turn.value;
   if (json) terminal.out(`${JSON.stringify(report)}\n`);
   else terminal.out(describeAudit(report, terminal));
   return report.findings.length === 0 ? exitCodes.verified : exitCodes.failed;
+}
+
+/** The report; or, where not even checkpoint and genesis hold together, what is wrong with them. */
+async function audited(
+  folder: string,
+  onProgress: (progress: AuditProgress) => void,
+): Promise<AuditReport | string> {
+  const audit = auditFolder(openLogFolder(folder));
+  try {
+    for (;;) {
+      const turn = await audit.next();
+      if (turn.done === true) return turn.value;
+      onProgress(turn.value);
+    }
+  } catch (error) {
+    if (error instanceof Refused) return `checkpoint and genesis: ${error.message}`;
+    throw error;
+  }
 }
 
 /** A small log is audited before anybody wonders how far it is. */

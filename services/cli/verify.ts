@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { verifyProof, type Verdict } from '#core/certificate/verify.ts';
 import { proofLimitBytes } from '#core/certificate/proof.ts';
-import type { Step } from '#core/certificate/ladder.ts';
+import { printable, type Step } from '#core/certificate/ladder.ts';
 import { concat, decodeUtf8 } from '#core/bytes.ts';
 import { Refused, within } from '#core/errors.ts';
 import { parsePolicy, policyLimitBytes, type Policy } from '#core/tlog/policy.ts';
@@ -28,7 +28,7 @@ export async function verifyFiles(
   for (const file of files) {
     const found = await verifyFile(file, policy);
     if (json) terminal.out(`${JSON.stringify({ file, ...found })}\n`);
-    else if (found.result === 'unreadable') terminal.err(`hourseal: ${found.reason}\n`);
+    else if (found.result === 'unreadable') terminal.err(`hourseal: ${printable(found.reason)}\n`);
     else terminal.out(`${describe(file, found, terminal)}\n`);
     worst = worse(worst, exitCodes[found.result]);
   }
@@ -44,7 +44,12 @@ function worse(a: number, b: number): number {
 
 async function readPolicy(file: string): Promise<Policy> {
   const bytes = await readLimited(file, policyLimitBytes);
-  return within(file, () => parsePolicy(decodeUtf8(bytes)));
+  try {
+    return within(file, () => parsePolicy(decodeUtf8(bytes)));
+  } catch (cause) {
+    if (!(cause instanceof Refused)) throw cause;
+    throw new Refused(cause.code, printable(cause.message), { cause });
+  }
 }
 
 interface Unreadable {
@@ -121,5 +126,7 @@ function describe(file: string, { result, steps, bundle }: Verdict, terminal: Te
     failed: red('failed: do not rely on this certificate'),
     undecided: amber('nothing failed, but not everything can be decided'),
   };
-  return [`${bold(basename(file))}${heading}`, ...lines, `  ${summary[result]}`].join('\n');
+  return [`${bold(printable(basename(file)))}${heading}`, ...lines, `  ${summary[result]}`].join(
+    '\n',
+  );
 }

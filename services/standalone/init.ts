@@ -1,14 +1,18 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { origin as originShape } from '#core/shape.ts';
 import { Refused } from '#core/errors.ts';
+import type { Signer } from '#core/signer.ts';
 import { createLedger } from '#ledger/service.ts';
 import { systemClock } from '#platform/clock.ts';
-import { createKeyFile } from '#platform/keys.ts';
+import { createKeyFile, readKeyFile } from '#platform/keys.ts';
 import { createLogger } from '#platform/logger.ts';
 import { openDataFolder } from './data-folder.ts';
 import { genesisDraft } from './genesis.ts';
 import { openDatabase } from './network.ts';
+
+const nextIndexSql = `select next_index from log_state`;
 
 export interface InitOptions {
   readonly folder: string;
@@ -20,7 +24,7 @@ export interface InitOptions {
 /**
  * Makes a new installation: its folder, the keys of log, ingestion and issuing body, and entry 0.
  * This is the explicit command that creates keys; nothing else does. Refused when the folder holds
- * anything, or the database a log.
+ * other files, or folder or database a log; after a crash before that the same command goes on.
  */
 export async function initInstallation(options: InitOptions): Promise<void> {
   const origin = originShape.parse(options.origin, 'origin');
@@ -31,19 +35,22 @@ export async function initInstallation(options: InitOptions): Promise<void> {
     const { databaseUrl } = options;
     const database = await openDatabase(folder, { databaseUrl, logger });
     try {
-      const create = (name: string) => createKeyFile(join(folder.keys, `${name}.pem`), 'Ed25519');
-      const log = await create('log');
+      const { pool } = database;
+      const { next_index } = await pool.row<{ next_index: number }>(nextIndexSql);
+      if (next_index > 0 || existsSync(join(folder.log, 'checkpoint'))) {
+        throw new Refused('log-exists', `${folder.path} or its database holds a log already`);
+      }
+      const key = (name: string) => keyOf(join(folder.keys, `${name}.pem`));
+      const log = await key('log');
       const parties = {
         origin,
         log,
-        ingestion: await create('ingestion'),
-        issuer: await create('issuing-body'),
+        ingestion: await key('ingestion'),
+        issuer: await key('issuing-body'),
       };
-      const { pool } = database;
       const clock = systemClock;
       const places = { folder: folder.log, secretsFolder: folder.secrets };
       const ledger = createLedger({ pool, clock, signer: log, ...places, logger });
-      if (!(await ledger.isEmpty())) throw new Refused('log-exists', 'the database holds a log');
       const [outcome] = await ledger.submit([genesisDraft(parties, clock.nowS())]);
       if (outcome?.result === 'refused') throw new Refused(outcome.code, outcome.message);
       await ledger.step();
@@ -53,4 +60,9 @@ export async function initInstallation(options: InitOptions): Promise<void> {
   } finally {
     await folder.release();
   }
+}
+
+/** Makes a key, unless an earlier `init` that was cut short has: nothing was signed with that yet. */
+function keyOf(path: string): Promise<Signer> {
+  return existsSync(path) ? readKeyFile(path) : createKeyFile(path, 'Ed25519');
 }

@@ -4,6 +4,7 @@ import { scales, type Bench, type Figure, type Scale } from './figure.ts';
 
 const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   ingest: () => import('./ingest.ts'),
+  ledger: () => import('./ledger.ts'),
 };
 
 /**

@@ -3,8 +3,12 @@ import { chmod, cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from '
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyProof } from '#core/certificate/verify.ts';
+import { Refused } from '#core/errors.ts';
+import { createKeyFile } from '#platform/keys.ts';
+import { runDemo } from '#standalone/demo.ts';
 import { runCli, startCli, type Ended } from '#support/cli.ts';
 
 /** The real command, as the README shows it. One folder is carried from test to test. */
@@ -158,7 +162,8 @@ describe('hourseal demo', () => {
       ]);
       expect(run).toMatchObject({ code: 0, stderr: '' });
       expect(run.stdout.match(/^Fault: /gm)?.length).toBe(6);
-      for (const reason of ['signature does not fit', 'two messages', 'from the future', 'topic']) {
+      const reasons = ['the signature does not fit', 'two messages', 'the future', "meter's topic"];
+      for (const reason of reasons) {
         expect(run.stdout).toContain(reason);
       }
       const files = await requireSoundProofs(join(folder, 'proofs'));
@@ -171,20 +176,34 @@ describe('hourseal demo', () => {
 });
 
 describe('a data folder that is not what it should be', () => {
+  const nowhere = new Writable({
+    write: (_chunk, _encoding, done) => {
+      done();
+    },
+  });
+  const options = { hours: 1, exit: true, seed: 1, paceMs: 0, port: 0, faults: {} };
+
+  /** As the command does it, without the second that starting one takes. */
   async function requireRefusal(folder: string, message: RegExp): Promise<void> {
     const before = await fingerprint(folder);
-    const run = await runCli(['demo', '--hours', '1', '--exit', '--data', folder]);
-    expect(run.code).toBe(3);
-    expect(run.stderr).toMatch(/^hourseal: [^\n]*\n$/);
-    expect(run.stderr).toMatch(message);
+    const run = runDemo({ ...options, folder, databaseUrl: undefined }, nowhere);
+    const error: unknown = await run.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(Refused);
+    expect((error as Refused).message).toMatch(message);
+    expect((error as Refused).message).not.toContain('\n');
     expect(await fingerprint(folder)).toBe(before);
   }
 
-  /** The folder of the tests above, changed by `change`. */
+  /** The folder of the tests above without its database, changed by `change`. */
   async function copied(change: (folder: string) => Promise<void>): Promise<string> {
     const folder = await mkdtemp(join(root, 'copy-'));
-    await rm(folder, { recursive: true });
-    await cp(data, folder, { recursive: true });
+    const small = ['hourseal.json', 'demo.json', 'demo.log', 'keys', 'proofs'];
+    for (const name of small) {
+      await cp(join(data, name), join(folder, name), { recursive: true });
+    }
     await change(folder);
     return folder;
   }
@@ -193,24 +212,30 @@ describe('a data folder that is not what it should be', () => {
     const folder = await mkdtemp(join(root, 'other-'));
     await writeFile(join(folder, 'notes.txt'), 'mine');
     await requireRefusal(folder, /holds other files/);
+    const run = await runCli(['demo', '--hours', '1', '--exit', '--data', folder]);
+    expect(run).toMatchObject({ code: 3, stdout: '' });
+    expect(run.stderr).toMatch(/^hourseal: [^\n]* holds other files[^\n]*\n$/);
     expect(await readdir(folder)).toEqual(['notes.txt']);
   });
 
-  test('with a truncated, an empty or a later hourseal.json is refused', async () => {
-    const marker = (text: string) => async (folder: string) => {
-      await writeFile(join(folder, 'hourseal.json'), text);
-    };
-    await requireRefusal(await copied(marker('{"format":"hourse')), /damaged/);
-    await requireRefusal(await copied(marker('')), /damaged/);
-    await requireRefusal(await copied(marker('[]')), /damaged/);
-    await requireRefusal(await copied(marker('{"format":"hourseal-data/v2"}')), /another version/);
+  test.each([
+    ['{"format":"hourse', /damaged/],
+    ['', /damaged/],
+    ['[]', /damaged/],
+    ['null', /damaged/],
+    ['{"format":"hourseal-data/v1","purpose":"other"}', /damaged/],
+    ['{"format":"hourseal-data/v2"}', /another version/],
+    ['{"format":"hourseal-data/v1"}', /is an installation/],
+  ])('with hourseal.json saying %s is refused', async (text, why) => {
+    await requireRefusal(
+      await copied((folder) => writeFile(join(folder, 'hourseal.json'), text)),
+      why,
+    );
   });
 
   test('with a truncated demo.json is refused', async () => {
-    await requireRefusal(
-      await copied((folder) => truncate(join(folder, 'demo.json'), 5)),
-      /demo\.json is damaged/,
-    );
+    const cut = await copied((folder) => truncate(join(folder, 'demo.json'), 5));
+    await requireRefusal(cut, /demo\.json is damaged/);
   });
 
   test.each(['log', 'ingestion', 'issuing-body', 'accounts/wind-guazhou'])(
@@ -225,5 +250,17 @@ describe('a data folder that is not what it should be', () => {
     const key = 'keys/log.pem';
     await requireRefusal(await copied((folder) => truncate(join(folder, key), 60)), /log\.pem/);
     await requireRefusal(await copied((folder) => chmod(join(folder, key), 0o644)), /chmod 600/);
+  });
+
+  test.each(['log', 'ingestion'])('with another %s key signs nothing', async (name) => {
+    const folder = await mkdtemp(join(root, 'swapped-'));
+    await cp(data, folder, { recursive: true });
+    await rm(join(folder, `keys/${name}.pem`));
+    await createKeyFile(join(folder, `keys/${name}.pem`), 'Ed25519');
+    const checkpoint = await readFile(join(folder, 'log/checkpoint'), 'utf8');
+    await expect(
+      runDemo({ ...options, folder, databaseUrl: undefined }, nowhere),
+    ).rejects.toMatchObject({ code: `${name}-key` });
+    expect(await readFile(join(folder, 'log/checkpoint'), 'utf8')).toBe(checkpoint);
   });
 });

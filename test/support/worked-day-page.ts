@@ -9,7 +9,7 @@ import { openLogFolder } from '#ledger/log-folder.ts';
 import { readRecords } from '#ledger/record-store.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { testOrigin } from './log-builder.ts';
-import type { DayEntry } from './worked-day.ts';
+import type { DayEntry } from './worked-day-parties.ts';
 import { story } from './worked-day-story.ts';
 
 /** How the worked day stands in test/vectors/worked-day.json and in FORMATS.md. */

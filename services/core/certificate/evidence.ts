@@ -1,5 +1,10 @@
 import { equalBytes, fromHex, toHex } from '../bytes.ts';
-import { compareLeaves, parseBatchFile, parseMessageLeaf, type BatchFile } from '../energy/batch.ts';
+import {
+  compareLeaves,
+  parseBatchFile,
+  parseMessageLeaf,
+  type BatchFile,
+} from '../energy/batch.ts';
 import { metersRoot, meterRecordOf, parseMeterRecord } from '../energy/meter-record.ts';
 import { encodeMeterRecord, type MeterRecord } from '../energy/meter-record.ts';
 import type { PlantHour } from '../energy/plant-hour.ts';
@@ -175,7 +180,9 @@ function checkRecords(
   if (byMeter.size !== stated.length) throw new Refused('records', 'a meter has two records');
   // A dispute of an earlier hour is the ledger's word. It can only keep it from issuing.
   const disputes = new Map(
-    stated.filter(({ verdicts }) => verdicts.includes('dispute')).map(({ meter }) => [meter, start]),
+    stated
+      .filter(({ verdicts }) => verdicts.includes('dispute'))
+      .map(({ meter }) => [meter, start]),
   );
   const hour = hourOfBatch(state, { plant, start }, { messages, disputes });
   if (hour.meters.length !== stated.length) {

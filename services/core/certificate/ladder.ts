@@ -49,7 +49,7 @@ export interface Ladder {
 export function createLadder(): Ladder {
   const steps: Step[] = [];
   const note = (name: StepName, result: StepResult, reason: string): void => {
-    steps.push({ number: stepNames.indexOf(name) + 1, name, result, reason: plain(reason) });
+    steps.push({ number: stepNames.indexOf(name) + 1, name, result, reason: printable(reason) });
   };
   return {
     steps,
@@ -80,9 +80,10 @@ export function createLadder(): Ladder {
   };
 }
 
-/** A reason may quote what a stranger wrote, as a member's name, and stands on people's terminals. */
 const reasonLimit = 300;
-function plain(reason: string): string {
+
+/** A reason may quote what a stranger wrote, as a member's name, and stands on people's terminals. */
+export function printable(reason: string): string {
   const text = reason.slice(0, reasonLimit).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
   return reason.length > reasonLimit ? `${text}…` : text;
 }

@@ -94,16 +94,27 @@ export function encodeProof(parts: ProofParts): Uint8Array {
 /** Parses a proof file and checks its `sum`: step 1 of its verification. Throws Refused. */
 export function parseProof(bytes: Uint8Array): Proof {
   if (bytes.length > proofLimitBytes) throw new Refused('size', 'a proof file above 16 MiB');
-  const fits = sumFits(bytes);
+  const text = decodeUtf8(bytes);
+  const fits = sumFits(bytes, text);
   if (fits === false) throw new Refused('sum', 'the sum does not fit: the file was changed');
-  const value = parseCanonical(bytes);
+  const value = parseJson(text);
   requireFormat(value);
   const proof = proofShape.parse(value);
+  // Only now: to write out what a stranger nested or repeated at will costs gigabytes.
+  parseCanonical(bytes);
   if (fits === undefined) throw new Refused('form', 'the file does not end in its sum');
   requireAscending(proof.entries, 'entries');
   requireAscending(proof.messages, 'messages');
   requireAscending(proof.records, 'records');
   return proof;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Refused('json', 'not JSON', { cause });
+  }
 }
 
 const sumTail = /^,"sum":"([0-9a-f]{64})"\}$/;
@@ -115,8 +126,7 @@ const formatMember = `"format":"${proofFormat}"`;
  * is told by one hash, before it is parsed. Undefined where the bytes are no file of this format, which
  * is then the better reason.
  */
-function sumFits(bytes: Uint8Array): boolean | undefined {
-  const text = decodeUtf8(bytes);
+function sumFits(bytes: Uint8Array, text: string): boolean | undefined {
   const [, sum] = sumTail.exec(text.slice(-sumTailBytes)) ?? [];
   if (sum === undefined || !text.includes(formatMember)) return undefined;
   return toHex(sha256(concat(bytes.subarray(0, -sumTailBytes), utf8('}')))) === sum;

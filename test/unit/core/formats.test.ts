@@ -21,7 +21,7 @@ import { fences, formatsPage, replaceChapter, replaceFences } from '#support/for
 import { grammarBlocks } from '#support/formats-shapes.ts';
 import { grammarOf } from '#support/grammar.ts';
 import { replayLog } from '#support/replay-log.ts';
-import type { DayEntry } from '#support/worked-day.ts';
+import type { DayEntry } from '#support/worked-day-parties.ts';
 import { dayChapter, provedBundle } from '#support/worked-day-page.ts';
 import { story } from '#support/worked-day-story.ts';
 

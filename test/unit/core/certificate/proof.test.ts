@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concat, utf8 } from '#core/bytes.ts';
+import { sha256 } from '#crypto';
+import { concat, decodeUtf8, toHex, utf8 } from '#core/bytes.ts';
 import { encodeProof, parseProof, proofLimitBytes } from '#core/certificate/proof.ts';
 import { verifyProof, type Verdict } from '#core/certificate/verify.ts';
 import { refusalCode } from '#core/errors.ts';
@@ -106,12 +107,25 @@ describe('a file of another form', () => {
     ['some other JSON', utf8('{"format":"pdf"}'), 'form'],
     ['a later version', utf8('{"format":"hourseal-proof/v2"}'), 'version'],
     ['a version like no other', utf8('{"format":"hourseal-proof/v2\\nverified"}'), 'form'],
-    ['deep nesting', nested(100_000), 'jcs'],
+    ['deep nesting', nested(100_000), 'form'],
     ['a long array', utf8(`[${'0,'.repeat(100_000)}0]`), 'form'],
+    [
+      'deep nesting inside',
+      utf8('{"format":"hourseal-proof/v1","bundle":' + '['.repeat(9999) + ']'.repeat(9999) + '}'),
+      'form',
+    ],
     ['white space', concat(small, utf8(' ')), 'jcs'],
   ])('is refused: %s', (_name, file, code) => {
     expect(codeOf(file)).toBe(code);
     requireFormFails(verifyProof(file));
+  });
+
+  it('is refused with half a character, which has no canonical form', () => {
+    const text = decodeUtf8(sealProof({ ...openProof(small), checkpoint: 'half' }));
+    const tail = text.length - '"}'.length - 64;
+    const body = text.slice(0, tail - ',"sum":"'.length).replace('"half"', '"\\ud800"');
+    const sum = toHex(sha256(utf8(`${body}}`)));
+    expect(codeOf(utf8(`${body},"sum":"${sum}"}`))).toBe('jcs');
   });
 
   it('is refused above 16 MiB before it is parsed', () => {
