@@ -46,6 +46,8 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
     });
     client.on('close', () => {
       resolve(reason);
+      // Whoever waits for an acknowledgement is told that none will come.
+      client.end(true);
     });
   });
   client.on('message', (topic, payload) => {

@@ -9,6 +9,7 @@ import { readAfter, readBefore, readDisputes, readForkMessage } from './message-
 import { readKeyIds, readProgress, readSeenBeyond, readWithin } from './message-store.ts';
 import type { MessageRow, SeqSpan, Window } from './message-store.ts';
 import { readingsOf } from './readings.ts';
+import { slicer } from './slice.ts';
 import type { HeldKey, HeldMessage, HourInput } from './plan.ts';
 
 /** A run of a plant's hours close to each other, whose messages are read together. */
@@ -59,21 +60,23 @@ export async function readHourInputs(
     (await readLatestHours(sql, hours)).map((row) => [`${row.plantId} ${row.start}`, row]),
   );
   return plants.flatMap(({ run, keys: gathered }) => {
-    const held = new Map<string, HeldKey>();
-    for (const { kid, keyId, messages } of gathered) {
-      held.set(kid, {
-        kid,
-        messages,
-        throughSeq: through.get(keyId) ?? 0,
-        seenBeyond: beyond.get(keyId) ?? [],
-        chainAt: (seq) => chains.at(keyId, seq),
-      });
-    }
+    const held = gathered.map(({ kid, keyId, messages }) => ({
+      around: slicer(messages),
+      kid,
+      throughSeq: through.get(keyId) ?? 0,
+      seenBeyond: beyond.get(keyId) ?? [],
+      chainAt: (seq: number) => chains.at(keyId, seq),
+    }));
     return run.starts.map((start) => ({
       plant: run.plant,
       start,
       latest: latest.get(`${run.plantId} ${start}`),
-      keys: held,
+      keys: new Map(
+        held.map(({ around, ...key }): [string, HeldKey] => [
+          key.kid,
+          { ...key, messages: around(start) },
+        ]),
+      ),
       disputes,
     }));
   });

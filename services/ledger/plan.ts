@@ -51,22 +51,30 @@ export interface PlanContext {
   readonly secretOf: (plant: string) => Uint8Array | undefined;
 }
 
-export type HourPlan =
+export type HourPlan = {
+  /**
+   * Meters that were found to contradict themselves, from their last agreed reading on: remembered
+   * whatever becomes of the hour, since it disputes the later ones too.
+   */
+  readonly disputes: OpenDisputes;
+} &
   /** There is nothing to do: not ended, outside the plant's life, or nothing changed. */
-  | { readonly action: 'none'; readonly complete: boolean }
-  /** Not all has arrived; `dueAt` is when it is written all the same. */
-  | { readonly action: 'wait'; readonly dueAt: number }
-  | {
-      readonly action: 'seal';
-      readonly facts: HourFacts;
-      readonly leaves: readonly Uint8Array[];
-      /** Meters that were found to contradict themselves, from their last agreed reading on. */
-      readonly disputes: OpenDisputes;
-      /** When an hour that stays incomplete is looked at again without being told to. */
-      readonly dueAgainAt: number;
-      /** Where the receipt chain of each key stands at its last message of this batch. */
-      readonly chains: readonly { kid: string; seq: number; chain: Uint8Array }[];
-    };
+  (
+    | { readonly action: 'none'; readonly complete: boolean }
+    /** Not all has arrived; `dueAt` is when it is written all the same. */
+    | { readonly action: 'wait'; readonly dueAt: number }
+    | {
+        readonly action: 'seal';
+        readonly facts: HourFacts;
+        readonly leaves: readonly Uint8Array[];
+        /** When an hour that stays incomplete is looked at again without being told to. */
+        readonly dueAgainAt: number;
+        /** Where the receipt chain of each key stands at its last message of this batch. */
+        readonly chains: readonly { kid: string; seq: number; chain: Uint8Array }[];
+      }
+  );
+
+const noDisputes: OpenDisputes = new Map();
 
 /** Corrections of an hour that stays incomplete are at least this far apart (D4.3). */
 const correctionEveryS = 86_400;
@@ -85,19 +93,20 @@ export function planHour(input: HourInput, context: PlanContext): HourPlan {
   if (isFirst && !within) return nothing(false);
   const complete = isPlantComplete(input, state);
   if (isFirst && !complete && nowS < end + rules.deadlineS) {
-    return { action: 'wait', dueAt: end + rules.deadlineS };
+    return { action: 'wait', dueAt: end + rules.deadlineS, disputes: noDisputes };
   }
   if (!isFirst && latest === undefined) return nothing(false);
   const planned = sealHour(input, context, complete);
   if (latest === undefined) return planned;
-  if (isSettled(latest, planned.facts)) return nothing(complete || latest.complete);
+  const { disputes } = planned;
+  if (isSettled(latest, planned.facts)) return nothing(complete || latest.complete, disputes);
   const dueAt = latest.time + correctionEveryS;
-  if (!complete && !latest.complete && nowS < dueAt) return { action: 'wait', dueAt };
+  if (!complete && !latest.complete && nowS < dueAt) return { action: 'wait', dueAt, disputes };
   return planned;
 }
 
-function nothing(complete: boolean): HourPlan {
-  return { action: 'none', complete };
+function nothing(complete: boolean, disputes = noDisputes): HourPlan {
+  return { action: 'none', complete, disputes };
 }
 
 /** All meters that are waited for are complete, and there is one: a plant without any waits too (D4.3). */
@@ -105,7 +114,9 @@ function isPlantComplete({ plant, start, keys }: HourInput, state: LogState): bo
   const awaited = metersOfHour(state, plant, start).filter(([, meter]) =>
     isAwaited(state, meter, start + hourSeconds),
   );
-  return awaited.length > 0 && awaited.every(([, meter]) => isComplete(state, meter, { start, keys }));
+  return (
+    awaited.length > 0 && awaited.every(([, meter]) => isComplete(state, meter, { start, keys }))
+  );
 }
 
 /**
@@ -142,7 +153,14 @@ function seenOf(key: HeldKey | undefined): SeenMessage[] {
   for (const message of key.messages) {
     for (let seq = (previous ?? message.seq) + 1; seq < message.seq; seq++) {
       if (seq > key.throughSeq && !beyond.has(seq)) continue;
-      seen.push({ kid: key.kid, seq, tFirst: Infinity, tLast: Infinity, counts: false, validAt: [] });
+      seen.push({
+        kid: key.kid,
+        seq,
+        tFirst: Infinity,
+        tLast: Infinity,
+        counts: false,
+        validAt: [],
+      });
     }
     previous = message.seq;
     const { readings } = message;
@@ -171,7 +189,9 @@ function sealHour(
       ),
     )
     .sort(compareLeaves);
-  const leaves = messages.map(({ receivedAt, jws }) => encodeMessageLeaf({ receivedAt, bytes: jws }));
+  const leaves = messages.map(({ receivedAt, jws }) =>
+    encodeMessageLeaf({ receivedAt, bytes: jws }),
+  );
   const hour = hourOfBatch(state, { plant, start }, { messages, disputes });
   const chains = lastOfEachKey(messages).map((last) => keyStateAt(keys.get(last.kid), last));
   const records = recordsOf(hour, { start, messages, chains, state });
@@ -208,7 +228,8 @@ function sealHour(
       committed: committedOf(hour, {
         messages: leaves.length,
         place: { origin: state.genesis?.origin ?? '', plant, start, version },
-        secret: state.plants.get(plant)?.spec.disclosure === 'committed' ? secretOf(plant) : undefined,
+        secret:
+          state.plants.get(plant)?.spec.disclosure === 'committed' ? secretOf(plant) : undefined,
       }),
     },
   };
@@ -314,6 +335,7 @@ function isSettled(latest: LatestHour, facts: HourFacts): boolean {
     latest.co2G === facts.co2G &&
     latest.quality === facts.quality;
   const sameEvidence =
-    equalBytes(latest.batchRoot, facts.batchRoot) && equalBytes(latest.metersRoot, facts.metersRoot);
+    equalBytes(latest.batchRoot, facts.batchRoot) &&
+    equalBytes(latest.metersRoot, facts.metersRoot);
   return sameFigures && (latest.complete || sameEvidence);
 }

@@ -54,13 +54,20 @@ export async function openProofSource({
       if (hour >= size) throw new Failed('not-published', `entry ${hour} is not published yet`);
       const covered = indexes.filter((index) => index < size);
       const stored = await readEntriesByIndex(pool, covered);
+      if (stored.length < covered.length) {
+        throw new Failed(
+          'entry',
+          `${covered.length - stored.length} entries are not in the database`,
+        );
+      }
       const entries = await Promise.all(
         stored.map(async ({ index, data }): Promise<IncludedLeaf> => {
           return { data, index, path: await proveInclusion({ index, size }, read) };
         }),
       );
       const issuing = entries.find(({ index }) => index === hour);
-      if (issuing === undefined) throw new Failed('entry', `entry ${hour} of ${plant} is not there`);
+      if (issuing === undefined)
+        throw new Failed('entry', `entry ${hour} of ${plant} is not there`);
       const records = await recordsOf(pool, hour);
       const messages = await messagesOf(folder, batchRootOf(issuing.data), records);
       return { bundle, checkpoint: decodeUtf8(note), entries, hour, messages, records };
@@ -79,6 +86,8 @@ function cached(read: LogFolder['read']): LogFolder['read'] {
     }
     const tile = read(path);
     tiles.set(path, tile);
+    // What could not be read once may be read the next time.
+    tile.catch(() => tiles.delete(path));
     return tile;
   };
 }

@@ -1,8 +1,8 @@
 import { equalBytes } from '#core/bytes.ts';
-import { Failed, Fatal } from '#core/errors.ts';
+import { Failed, Fatal, Refused } from '#core/errors.ts';
 import { encodeFramed, recordBundlePath } from '#core/energy/evidence-file.ts';
-import { signCheckpoint } from '#core/tlog/checkpoint.ts';
-import { noteSigner } from '#core/tlog/note.ts';
+import { signCheckpoint, verifyCheckpoint } from '#core/tlog/checkpoint.ts';
+import { ed25519Type, noteSigner, verifierKeyOf, type VerifierKey } from '#core/tlog/note.ts';
 import { encodeBundle, tilePath, tileWidth, type Tile } from '#core/tlog/tile.ts';
 import { leafHash } from '#core/tlog/tree.ts';
 import type { Signer } from '#core/signer.ts';
@@ -35,8 +35,11 @@ const stepEntries = 16_384;
 const tilesPage = 1_000;
 
 export function createPublisher(context: PublisherContext): Publisher {
+  let compared = false;
   return {
     async publish() {
+      if (!compared) await requireNotRolledBack(context);
+      compared = true;
       for (;;) {
         const signed = await sign(context);
         // What an earlier process signed and did not write is written here, before anything newer.
@@ -45,6 +48,41 @@ export function createPublisher(context: PublisherContext): Publisher {
       }
     },
   };
+}
+
+/**
+ * What is published was in the database before it was a file. So a published checkpoint of ours that
+ * the database does not know means that the database was rolled back, lost or exchanged, and that
+ * signing on would split the log. What our key did not sign proves nothing, and is ignored (D5, step 6).
+ */
+async function requireNotRolledBack({
+  pool,
+  folder,
+  signer,
+  origin,
+}: PublisherContext): Promise<void> {
+  const bytes = await folder.read('checkpoint');
+  const name = await origin();
+  if (bytes === undefined || name === undefined) return;
+  const size = sizeSignedBy(verifierKeyOf(name, ed25519Type, signer), bytes);
+  if (size === undefined) return;
+  const { note, treeSize } = await readCheckpoint(pool);
+  const isOurs = note !== undefined && equalBytes(note, bytes);
+  if (size > treeSize || (size === treeSize && !isOurs)) {
+    throw new Fatal(
+      'rolled-back',
+      `a checkpoint of ${size} entries is published, and the database knows ${treeSize} or others`,
+    );
+  }
+}
+
+function sizeSignedBy(log: VerifierKey, bytes: Uint8Array): number | undefined {
+  try {
+    return verifyCheckpoint(bytes, { log, cosigners: [] }).size;
+  } catch (error) {
+    if (error instanceof Refused) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -67,7 +105,10 @@ async function sign({
       const stored = await readCheckpoint(sql, { lock: true });
       const nextIndex = await readNextIndex(sql);
       if (nextIndex < stored.treeSize) {
-        throw new Fatal('log-shrunk', `${nextIndex} entries under a checkpoint of ${stored.treeSize}`);
+        throw new Fatal(
+          'log-shrunk',
+          `${nextIndex} entries under a checkpoint of ${stored.treeSize}`,
+        );
       }
       if (nextIndex === stored.treeSize || name === undefined) {
         return { treeSize: stored.treeSize, nextIndex: stored.treeSize };

@@ -2,8 +2,14 @@ import { equalBytes, toHex } from '#core/bytes.ts';
 import { sha256 } from '#crypto';
 import { Fatal } from '#core/errors.ts';
 import { privateBatchPath } from '#core/certificate/commitment.ts';
+import type { OpenDisputes } from '#core/certificate/hour-evidence.ts';
 import type { LogState } from '#core/certificate/state.ts';
-import { batchPath, encodeBatchFile, encodeMessageLeaf, parseBatchFile } from '#core/energy/batch.ts';
+import {
+  batchPath,
+  encodeBatchFile,
+  encodeMessageLeaf,
+  parseBatchFile,
+} from '#core/energy/batch.ts';
 import type { Quarantined } from '#core/energy/batch.ts';
 import { encodeFramed, evidencePath } from '#core/energy/evidence-file.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -13,7 +19,13 @@ import { chooseCandidates, createOverdueFinder, type Candidates } from './candid
 import { createChainBook, type ChainBook } from './chains.ts';
 import { clearDirtyHours, readDirtyHours } from './dirty-store.ts';
 import type { Draft } from './draft.ts';
-import { noteFork, noteListed, openDisputes, readDueHours, readIncompleteHours } from './due-store.ts';
+import {
+  noteFork,
+  noteListed,
+  openDisputes,
+  readDueHours,
+  readIncompleteHours,
+} from './due-store.ts';
 import { readOpenForks, readUnlisted, writeDueHours, type DueHour } from './due-store.ts';
 import { readHourInputs, runsOf } from './hour-inputs.ts';
 import type { LogFile, LogFolder } from './log-folder.ts';
@@ -136,14 +148,27 @@ async function planGroup(
     pool,
     async (sql) => {
       const inputs = await readHourInputs(sql, chosen.runs.flatMap(runsOf), { state, chains });
-      return inputs.map((input) => ({
-        plantId: ids.get(input.plant) ?? 0,
-        input,
-        plan: planHour(input, { state, nowS, secretOf: secrets.of }),
-      }));
+      const planned: Planned[] = [];
+      // What one hour finds disputes those after it, also the ones that are decided together with it.
+      const found = new Map<string, number>();
+      for (const input of inputs) {
+        const disputes = earliest(input.disputes, found);
+        const plan = planHour({ ...input, disputes }, { state, nowS, secretOf: secrets.of });
+        for (const [meter, fromT] of earliest(plan.disputes, found)) found.set(meter, fromT);
+        planned.push({ plantId: ids.get(input.plant) ?? 0, input, plan });
+      }
+      return planned;
     },
     { isolation: 'repeatable read', readOnly: true },
   );
+}
+
+/** For each meter the earlier of two disputes. */
+function earliest(a: OpenDisputes, b: OpenDisputes): OpenDisputes {
+  if (b.size === 0) return a;
+  const all = new Map(a);
+  for (const [meter, fromT] of b) all.set(meter, Math.min(fromT, all.get(meter) ?? fromT));
+  return all;
 }
 
 /** Groups grow and shrink with how full their hours turned out to be. */
@@ -188,7 +213,7 @@ async function sealPlanned(
       await clearDirtyHours(sql, chosen.dirty);
       await noteListed(sql, listed);
       await writeDueHours(sql, dueAfter(planned, new Set(done.map(({ plan }) => plan))));
-      for (const { plan } of done) await openDisputes(sql, plan.disputes);
+      for (const { plan } of planned) await openDisputes(sql, plan.disputes);
       await chains.store(
         sql,
         done.flatMap(({ plan }) =>
@@ -252,7 +277,10 @@ async function writeBatches(
     list.push({ code, hash, kid, seq });
     waiting.set(plantId, list);
   }
-  const files = new Map<string, { file: LogFile; leaves: readonly Uint8Array[]; quarantined: readonly Quarantined[] }>();
+  const files = new Map<
+    string,
+    { file: LogFile; leaves: readonly Uint8Array[]; quarantined: readonly Quarantined[] }
+  >();
   for (const { plantId, plan } of sealing) {
     const root = toHex(plan.facts.batchRoot);
     const path = plan.facts.committed === undefined ? batchPath(root) : privateBatchPath(root);

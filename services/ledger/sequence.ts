@@ -1,6 +1,6 @@
 import { fromHex } from '#core/bytes.ts';
 import { Failed, Fatal, Refused } from '#core/errors.ts';
-import { encodeEntry, type EntryRef } from '#core/certificate/entry.ts';
+import { encodeEntry, type Entry, type EntryRef } from '#core/certificate/entry.ts';
 import { applyJudgement, judgeNext, type PendingJudgement } from '#core/certificate/fold.ts';
 import type { LogState } from '#core/certificate/state.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -121,8 +121,11 @@ async function fold(
       continue;
     }
     try {
-      const bytes = encodeEntry({ ...composeDraft(draft, { state, time: nowS }), time: nowS });
-      const pending = judgeNext(state, bytes);
+      const composed = { ...composeDraft(draft, { state, time: nowS }), time: nowS };
+      const bytes = encodeEntry(composed);
+      // A signed action comes from outside and is parsed from its bytes, as everybody else will.
+      const entry: Entry = { apiVersion: 'hourseal/v1', ...composed };
+      const pending = judgeNext(state, bytes, draft.type === 'action' ? {} : { entry });
       if (pending.violation !== undefined) {
         const { code, message } = pending.violation;
         throw new Refused(code, message);

@@ -17,10 +17,11 @@ const plantsSql = `
     select distinct on (plant_id, start) plant_id, start, certified_wh, generation_wh, quality
       from hour_value order by plant_id, start, version desc
   ), per_plant as (
-    select plant_id, count(*) as hours, sum(certified_wh)::bigint as certified, max(start) as last
+    select plant_id, count(*) as hours, count(*) filter (where quality = 'disputed') as disputed,
+           sum(certified_wh)::bigint as certified, max(start) as last
       from latest group by plant_id
   )
-  select plant, p.hours, p.certified, l.quality, l.generation_wh
+  select plant, p.hours, p.disputed, p.certified, l.quality, l.generation_wh
     from per_plant p
     join plant using (plant_id)
     join latest l on l.plant_id = p.plant_id and l.start = p.last`;
@@ -37,6 +38,7 @@ const totalsSql = `
 interface PlantRow {
   readonly plant: string;
   readonly hours: number;
+  readonly disputed: number;
   readonly certified: number;
   readonly quality: string;
   readonly generation_wh: number;
@@ -69,6 +71,7 @@ export function createDemoFigures(pool: Pool, plants: readonly FleetPlant[]): De
         messages: totals.messages,
         messagesPerS,
         sealedHours: rows.reduce((sum, { hours }) => sum + hours, 0),
+        disputedHours: rows.reduce((sum, { disputed }) => sum + disputed, 0),
         certifiedWh: rows.reduce((sum, { certified }) => sum + certified, 0),
         treeSize: totals.tree_size,
         refused: byCode,

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Failed, Refused } from '#core/errors.ts';
@@ -95,7 +96,7 @@ async function runInFolder(
     const stop = stopOnSignal(logger);
     try {
       const isNew = found === undefined;
-      await enrol(network, { ...keys, origin }, { plants, nowS: clock.nowS(), isNew });
+      await enrol(network, { ...keys, origin }, { plants, nowS: clock.nowS(), folder, isNew });
       const faults = planFaults(options.faults, plants, state.nowS);
       const figures = createDemoFigures(database.pool, plants);
       for (const fault of faults) view.say(`Fault: ${describeFault(fault)}`);
@@ -143,16 +144,27 @@ async function runInFolder(
   }
 }
 
+interface Beginning {
+  readonly plants: readonly FleetPlant[];
+  readonly nowS: number;
+  readonly folder: DataFolder;
+  /** Nothing was ever entered from this folder. */
+  readonly isNew: boolean;
+}
+
 /** Genesis and enrolment, unless the log has them: entered in one go, so that no half of it stands. */
 async function enrol(
   { ledger }: Network,
   parties: DemoKeys & { readonly origin: string },
-  { plants, nowS, isNew }: { plants: readonly FleetPlant[]; nowS: number; isNew: boolean },
+  { plants, nowS, folder, isNew }: Beginning,
 ): Promise<void> {
   if (!(await ledger.isEmpty())) {
     if (isNew) throw new Refused('log-exists', 'the database holds another log');
     await ledger.step();
     return;
+  }
+  if (existsSync(join(folder.log, 'checkpoint'))) {
+    throw new Refused('log-lost', `the log of ${folder.path} is not in this database`);
   }
   const drafts = [
     genesisDraft(parties, nowS),
@@ -210,6 +222,7 @@ async function step(run: Run, nowS: number): Promise<void> {
 
 async function summarise({ clock, figures, proofs, view, folder }: Run): Promise<void> {
   const end = await figures.read({ nowS: clock.nowS(), proofFiles: proofs.count() });
+  view.rest();
   view.say('');
   view.say(
     `${formatTime(end.nowS)} UTC: ${formatWh(end.messages)} messages accepted, ${end.sealedHours} hours sealed, ${formatWh(end.certifiedWh)} Wh certified in a log of ${formatWh(end.treeSize)} entries.`,

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { styleOf, type Style } from '#platform/terminal.ts';
 
 /** What the demo knows at one instant, for people who watch it. Energies in Wh. */
@@ -9,6 +10,8 @@ export interface DemoProgress {
   readonly messages: number;
   readonly messagesPerS: number;
   readonly sealedHours: number;
+  /** Among the sealed ones: their meters contradict themselves, and nothing is issued for them. */
+  readonly disputedHours: number;
   readonly certifiedWh: number;
   readonly treeSize: number;
   readonly proofFiles: number;
@@ -52,10 +55,17 @@ export function formatTime(s: number): string {
 }
 
 /** What did not count, each reason with how often. */
-export function describeRefused({ refused }: Pick<DemoProgress, 'refused'>): string {
-  if (refused.size === 0) return 'nothing refused';
+export function describeRefused({
+  refused,
+  disputedHours,
+}: Pick<DemoProgress, 'refused' | 'disputedHours'>): string {
   const reasons = [...refused].map(([code, count]) => `${count} ${reasonTexts[code] ?? code}`);
-  return `refused: ${reasons.join(', ')}`;
+  const messages = reasons.length === 0 ? 'nothing refused' : `refused: ${reasons.join(', ')}`;
+  return disputedHours === 0 ? messages : `${messages}; ${disputedHours} hours disputed`;
+}
+
+function isQuiet({ refused, disputedHours }: DemoProgress): boolean {
+  return refused.size === 0 && disputedHours === 0;
 }
 
 /** The whole picture as lines, for a terminal that is `columns` wide. */
@@ -64,19 +74,61 @@ export function renderScreen(
   { columns, style }: { columns: number; style: Style },
 ): readonly string[] {
   const width = Math.max(...progress.plants.map(({ name }) => name.length), 12);
-  const head = `  ${'plant'.padEnd(width)}  ${'source'.padEnd(7)} ${'sealed'.padStart(6)}  ${'last hour'.padEnd(10)} ${'energy, Wh'.padStart(14)} ${'certified, Wh'.padStart(16)}`;
-  const rows = progress.plants.map((plant) => plantRow(plant, width, style));
-  return [
+  const head = plantLine(
+    ['plant', 'source', 'sealed', 'last hour', 'energy, Wh', 'certified, Wh'],
+    width,
+  );
+  const say = isQuiet(progress) ? style.faint : style.red;
+  const lines = [
     `${style.bold('Hourseal')}  ${formatTime(progress.nowS)} UTC ${style.faint('(simulated)')}`,
     '',
-    style.faint(head.slice(0, columns)),
-    ...rows,
+    style.faint(head),
+    ...progress.plants.map((plant) => plantRow(plant, width, style)),
     '',
-    `  ${formatWh(progress.messages)} messages accepted, ${progress.messagesPerS.toFixed(0)}/s; ${progress.sealedHours} hours sealed; log of ${formatWh(progress.treeSize)} entries`,
-    `  ${style.green(`${formatWh(progress.certifiedWh)} Wh certified`)}, ${progress.proofFiles} proof files`,
-    `  ${(progress.refused.size === 0 ? style.faint : style.red)(describeRefused(progress))}`,
-    ...progress.notes.map((note) => style.amber(`  ${note}`)),
+    ` ${formatWh(progress.messages)} messages accepted, ${progress.messagesPerS.toFixed(0)}/s; ${progress.sealedHours} hours sealed; log of ${formatWh(progress.treeSize)} entries`,
+    ` ${style.green(`${formatWh(progress.certifiedWh)} Wh certified`)}, ${progress.proofFiles} proof files`,
+    ...wrap(describeRefused(progress), columns - 2).map((line) => ` ${say(line)}`),
+    ...progress.notes.flatMap((note) => wrap(note, columns - 2)).map(style.amber),
   ];
+  return lines.map((line) => clip(line, columns));
+}
+
+/** Breaks plain text at spaces into lines of at most `columns`. */
+function wrap(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > columns) {
+      lines.push(line);
+      line = '';
+    }
+    line += line === '' ? word : ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** A line that the terminal wraps would be two, and the next picture would be drawn one too low. */
+function clip(line: string, columns: number): string {
+  const plain = stripVTControlCharacters(line);
+  return plain.length > columns ? plain.slice(0, columns) : line;
+}
+
+type PlantCells = readonly [string, string, string, string, string, string];
+
+/** 79 columns for the demo's plants, so that it fits the narrowest terminal in use. */
+function plantLine(
+  [name, source, sealed, last, energy, certified]: PlantCells,
+  width: number,
+  mark: (text: string) => string = (text) => text,
+): string {
+  return [
+    ` ${name.padEnd(width)}`,
+    source.padEnd(6),
+    sealed.padStart(6),
+    ` ${mark(last.padEnd(9))}`,
+    energy.padStart(14),
+    certified.padStart(16),
+  ].join(' ');
 }
 
 function plantRow(plant: PlantProgress, width: number, style: Style): string {
@@ -88,14 +140,10 @@ function plantRow(plant: PlantProgress, width: number, style: Style): string {
         ? style.red
         : style.amber;
   const energy = plant.last?.energyWh === undefined ? '' : formatWh(plant.last.energyWh);
-  return [
-    ` ${plant.name.padEnd(width)} `,
-    plant.source.padEnd(7),
-    String(plant.sealedHours).padStart(6),
-    ` ${mark(state.padEnd(10))}`,
-    energy.padStart(14),
-    formatWh(plant.certifiedWh).padStart(16),
-  ].join(' ');
+  const source = plant.source === 'none' ? '' : plant.source;
+  const sealed = String(plant.sealedHours);
+  const cells = [plant.name, source, sealed, state, energy, formatWh(plant.certifiedWh)] as const;
+  return plantLine(cells, width, mark);
 }
 
 type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -104,6 +152,8 @@ type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number }
 export interface ProgressView {
   readonly show: (progress: DemoProgress) => void;
   readonly say: (line: string) => void;
+  /** Leaves the picture where it is: what is said from now on comes after it. */
+  readonly rest: () => void;
 }
 
 export function createProgressView(out: Output): ProgressView {
@@ -126,6 +176,9 @@ function liveView(out: Output): ProgressView {
     say: (line) => {
       redraw(`${line}\n`, picture);
     },
+    rest: () => {
+      picture = [];
+    },
   };
 }
 
@@ -143,5 +196,6 @@ function lineView(out: Writable): ProgressView {
     say(line) {
       out.write(`${line}\n`);
     },
+    rest: () => undefined,
   };
 }

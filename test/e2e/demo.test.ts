@@ -163,6 +163,7 @@ describe('hourseal demo', () => {
       expect(run).toMatchObject({ code: 0, stderr: '' });
       expect(run.stdout.match(/^Fault: /gm)?.length).toBe(6);
       const reasons = ['the signature does not fit', 'two messages', 'the future', "meter's topic"];
+      reasons.push('hours disputed');
       for (const reason of reasons) {
         expect(run.stdout).toContain(reason);
       }
@@ -250,6 +251,16 @@ describe('a data folder that is not what it should be', () => {
     const key = 'keys/log.pem';
     await requireRefusal(await copied((folder) => truncate(join(folder, key), 60)), /log\.pem/);
     await requireRefusal(await copied((folder) => chmod(join(folder, key), 0o644)), /chmod 600/);
+  });
+
+  test('whose database is lost begins no second log under the same name', async () => {
+    const folder = await copied((of) =>
+      cp(join(data, 'log'), join(of, 'log'), { recursive: true }),
+    );
+    const checkpoint = await readFile(join(folder, 'log/checkpoint'), 'utf8');
+    const run = runDemo({ ...options, folder, databaseUrl: undefined }, nowhere);
+    await expect(run).rejects.toMatchObject({ code: 'log-lost' });
+    expect(await readFile(join(folder, 'log/checkpoint'), 'utf8')).toBe(checkpoint);
   });
 
   test.each(['log', 'ingestion'])('with another %s key signs nothing', async (name) => {

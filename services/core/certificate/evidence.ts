@@ -1,11 +1,11 @@
-import { equalBytes, fromHex, toHex } from '../bytes.ts';
+import { compareAscii, equalBytes, fromHex, toHex } from '../bytes.ts';
 import {
   compareLeaves,
   parseBatchFile,
   parseMessageLeaf,
   type BatchFile,
 } from '../energy/batch.ts';
-import { metersRoot, meterRecordOf, parseMeterRecord } from '../energy/meter-record.ts';
+import { meterRecordOf, parseMeterRecord } from '../energy/meter-record.ts';
 import { encodeMeterRecord, type MeterRecord } from '../energy/meter-record.ts';
 import type { PlantHour } from '../energy/plant-hour.ts';
 import { Refused, within } from '../errors.ts';
@@ -173,11 +173,15 @@ function checkRecords(
   { messages, records }: { messages: readonly BatchMessage[]; records: readonly Uint8Array[] },
 ): { hour: PlantHour; records: MeterRecord[] } {
   const stated = records.map(parseMeterRecord);
-  if (!equalBytes(metersRoot(stated), fromHex(root))) {
+  stated.forEach(({ meter }, i) => {
+    if (i > 0 && compareAscii(stated[i - 1]?.meter ?? '', meter) >= 0) {
+      throw new Refused('records', `the record of ${meter} is not in its place`);
+    }
+  });
+  if (!equalBytes(treeRoot(records.map(leafHash)), fromHex(root))) {
     throw new Refused('records', 'the meter records have another root');
   }
-  const byMeter = new Map(stated.map((record) => [record.meter, record]));
-  if (byMeter.size !== stated.length) throw new Refused('records', 'a meter has two records');
+  const byMeter = new Map(stated.map((record, i) => [record.meter, { record, i }]));
   // A dispute of an earlier hour is the ledger's word. It can only keep it from issuing.
   const disputes = new Map(
     stated
@@ -190,8 +194,9 @@ function checkRecords(
   }
   const places = new Map(messages.map(({ kid, seq }, i) => [`${kid} ${seq}`, i]));
   for (const meterHour of hour.meters) {
-    const record = byMeter.get(meterHour.meter);
-    if (record === undefined) throw new Refused('records', `none of ${meterHour.meter}`);
+    const found = byMeter.get(meterHour.meter);
+    if (found === undefined) throw new Refused('records', `none of ${meterHour.meter}`);
+    const { record, i } = found;
     const own = messages.filter(({ meter }) => meter === meterHour.meter);
     checkKeys(state, record, own);
     const expected = meterRecordOf(meterHour, {
@@ -199,7 +204,7 @@ function checkRecords(
       keys: record.keys,
       leafOf: ({ kid, seq }) => places.get(`${kid} ${seq}`) ?? -1,
     });
-    if (!equalBytes(encodeMeterRecord(expected), encodeMeterRecord(record))) {
+    if (!equalBytes(encodeMeterRecord(expected), records[i] ?? new Uint8Array(0))) {
       throw new Refused('records', `${record.meter}: the messages prove another record`);
     }
   }

@@ -65,6 +65,8 @@ export interface AdvanceOptions {
    * energy), or, for one who does not hold it, what a later `void` in the log says of it.
    */
   readonly evidence?: { readonly code: string; readonly message: string } | undefined;
+  /** The entry itself, for whoever has just encoded it into these very bytes. */
+  readonly entry?: Entry;
 }
 
 /** A judgement whose effect has not been carried out. It holds for the state that it was made on. */
@@ -133,11 +135,11 @@ interface Judged {
 function judge(
   state: LogState,
   { bytes, ref }: { bytes: Uint8Array; ref: EntryRef },
-  { signatures = 'verify', evidence }: AdvanceOptions,
+  { signatures = 'verify', evidence, entry: known }: AdvanceOptions,
 ): Judged {
   let entry: Entry | undefined;
   try {
-    entry = parseEntry(bytes);
+    entry = known ?? parseEntry(bytes);
     const place: Place = { state, ref, time: entry.time };
     if (entry.time < state.time) throw new Refused('time', 'time went backwards');
     const effect = planEntry(entry, place, signatures);

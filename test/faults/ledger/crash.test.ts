@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Signer } from '#core/signer.ts';
 import type { Reading } from '#core/energy/message.ts';
-import { auditFolder, type AuditReport } from '#ledger/audit.ts';
 import { openLogFolder } from '#ledger/log-folder.ts';
 import { createLedger, type Ledger } from '#ledger/service.ts';
 import { manualClock } from '#platform/clock.ts';
 import { createLogger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { auditLog } from '#support/audit-log.ts';
 import { breakAt, type Breaking, type Moment } from '#support/breaking.ts';
 import { insertMessages } from '#support/insert-messages.ts';
 import * as people from '#support/log-people.ts';
@@ -19,14 +19,8 @@ removeTestFolders();
 const hour = 3600;
 const t0 = testStartS;
 const operationsLimit = 200;
-
-async function audit(folder: string): Promise<AuditReport> {
-  const steps = auditFolder(openLogFolder(folder));
-  for (;;) {
-    const next = await steps.next();
-    if (next.done === true) return next.value;
-  }
-}
+/** Every operation on a real server; on PGlite, which is slower and does the same, every fourth. */
+const strides = { postgres: 1, pglite: 4 } as const;
 
 /** A log key that remembers what it signed: two roots of one size would be a split log. */
 function watchedSigner(): { signer: Signer; signed: Map<string, string> } {
@@ -44,7 +38,7 @@ function watchedSigner(): { signer: Signer; signed: Map<string, string> } {
   return { signer, signed };
 }
 
-onEachEngine("a ledger that dies at any of its operations", (start) => {
+onEachEngine('a ledger that dies at any of its operations', (start, engine) => {
   test.each<Moment>(['before', 'after'])(
     'goes on where it was: dying %s it',
     async (moment) => {
@@ -74,7 +68,7 @@ onEachEngine("a ledger that dies at any of its operations", (start) => {
         expect(round).toBeLessThan(operationsLimit);
         await insertMessages(pool, [{ jws: hourMessage(round) }]);
         await clock.advance((t0 + (round + 1) * hour + 10) * 1000);
-        const breaking = breakAt(round, moment);
+        const breaking = breakAt(round * strides[engine], moment);
         const dying = open(breaking);
         const work = async (): Promise<void> => {
           await dying.submit([people.account(`a${round}`)]);
@@ -86,7 +80,7 @@ onEachEngine("a ledger that dies at any of its operations", (start) => {
         isBroken = breaking.isBroken();
 
         await open().step();
-        const report = await audit(path);
+        const report = await auditLog(path);
         expect({ where: breaking.where(), findings: report.findings }).toEqual({
           where: breaking.where(),
           findings: [],
@@ -94,8 +88,8 @@ onEachEngine("a ledger that dies at any of its operations", (start) => {
         expect(report.hours).toBe(round + 1);
         await expectIssuedOnce(pool, (round + 1) * 1000);
       }
-      expect(round).toBeGreaterThan(30);
-      expect(signed.size).toBeGreaterThan(30);
+      expect(round * strides[engine]).toBeGreaterThan(30);
+      expect(signed.size).toBeGreaterThan(30 / strides[engine]);
     },
     170_000,
   );

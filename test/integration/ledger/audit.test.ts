@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encodeEntry, type SignedDraft } from '#core/certificate/entry.ts';
 import type { Reading } from '#core/energy/message.ts';
-import { auditFolder, type AuditReport } from '#ledger/audit.ts';
-import { openLogFolder } from '#ledger/log-folder.ts';
+import type { AuditReport } from '#ledger/audit.ts';
+import { auditLog } from '#support/audit-log.ts';
 import { insertFork, insertMessages } from '#support/insert-messages.ts';
 import * as people from '#support/log-people.ts';
 import { onEachEngine, startTestPostgres, type TestPostgres } from '#support/postgres.ts';
@@ -14,14 +14,6 @@ removeTestFolders();
 
 const hour = 3600;
 const t0 = testStartS;
-
-async function audit(folder: string): Promise<AuditReport> {
-  const steps = auditFolder(openLogFolder(folder));
-  for (;;) {
-    const next = await steps.next();
-    if (next.done === true) return next.value;
-  }
-}
 
 const at = (t: number, exportWh: number): Reading => ({ registers: { exportWh }, t });
 
@@ -71,7 +63,7 @@ onEachEngine('auditing', (start) => {
     expect(await ledger.appendUnchecked([bytes])).toMatchObject([{ result: 'sequenced' }]);
     const step = await stepAt(t0 + 4 * hour + 10);
     expect(step.reported).toBe(2);
-    const report = await audit(folder);
+    const report = await auditLog(folder);
     expect(report.findings).toEqual([]);
     expect(report).toMatchObject({ voided: 1, openChains: 0, withheld: 0, size: step.treeSize });
     const deficits = await pool.rows<{ kind: string; data: Uint8Array }>(
@@ -104,7 +96,7 @@ describe('what an audit finds in a tampered folder', () => {
     const folder = join(scratchFolder(), 'log');
     cpSync(good, folder, { recursive: true });
     change(folder);
-    return audit(folder);
+    return auditLog(folder);
   };
   const flip = (path: string, position: number): void => {
     const bytes = readFileSync(path);

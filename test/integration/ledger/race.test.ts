@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Reading } from '#core/energy/message.ts';
-import { auditFolder } from '#ledger/audit.ts';
-import { openLogFolder } from '#ledger/log-folder.ts';
+import { auditLog } from '#support/audit-log.ts';
 import { insertMessages } from '#support/insert-messages.ts';
 import * as people from '#support/log-people.ts';
 import { onPostgres } from '#support/postgres.ts';
@@ -43,10 +42,7 @@ onPostgres('two ledgers at once', (start) => {
     }
     const { treeSize } = await one.ledger.step();
     expect(treeSize).toBe(1 + 4 * plants.length + hours * (plants.length + 2));
-    const audit = auditFolder(openLogFolder(join(folder, 'log')));
-    let last = await audit.next();
-    while (last.done !== true) last = await audit.next();
-    expect(last.value).toMatchObject({ findings: [], size: treeSize, hours: hours * plants.length });
+    expect(await auditLog(join(folder, 'log'))).toMatchObject({ findings: [], size: treeSize, hours: hours * plants.length });
     const units = await pool.rows<{ series: string; units: number }>(
       `select series, sum(upper(range) - lower(range))::bigint as units from bundle
        group by series order by series`,

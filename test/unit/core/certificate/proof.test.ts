@@ -111,7 +111,7 @@ describe('a file of another form', () => {
     ['a long array', utf8(`[${'0,'.repeat(100_000)}0]`), 'form'],
     [
       'deep nesting inside',
-      utf8('{"format":"hourseal-proof/v1","bundle":' + '['.repeat(9999) + ']'.repeat(9999) + '}'),
+      utf8(`{"format":"hourseal-proof/v1","bundle":${'['.repeat(9999)}${']'.repeat(9999)}}`),
       'form',
     ],
     ['white space', concat(small, utf8(' ')), 'jcs'],
