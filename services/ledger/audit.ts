@@ -2,7 +2,12 @@ import { equalBytes, toHex } from '#core/bytes.ts';
 import { Refused, within } from '#core/errors.ts';
 import { parseOpening, openingPath, privateBatchPath } from '#core/certificate/commitment.ts';
 import { parseEntry, type Entry } from '#core/certificate/entry.ts';
-import { examineHour, openBatch, type HourSpec, type OpenBatch } from '#core/certificate/evidence.ts';
+import {
+  examineHour,
+  openBatch,
+  type HourSpec,
+  type OpenBatch,
+} from '#core/certificate/evidence.ts';
 import { advance, UnknownKind } from '#core/certificate/fold.ts';
 import { specOf } from '#core/certificate/kinds.ts';
 import { emptyState, type LogState } from '#core/certificate/state.ts';
@@ -130,11 +135,7 @@ function createAudit(files: LogFiles, signatures: 'verify' | 'trust'): Audit {
   };
 
   const checkTile = async (path: string, bytes: Uint8Array): Promise<void> => {
-    const stored = await files.read(path);
-    if (stored === undefined) find(undefined, 'tile', `${path} is missing`);
-    else if (!equalBytes(stored, bytes)) {
-      find(undefined, 'tile', `${path} does not hold the hashes of the log's entries`);
-    }
+    findings.push(...(await faultsOfTile(files, path, bytes)));
   };
 
   const judgeEntry = async (fetched: FetchedEntry): Promise<void> => {
@@ -160,11 +161,14 @@ function createAudit(files: LogFiles, signatures: 'verify' | 'trust'): Audit {
       return fetchEntries(files, { first, entries, records }, check);
     },
     async judge({ entries }) {
-      const hashes = entries.map(({ data }) => leafHash(data));
-      const grown = growTileEdge(edge, hashes);
+      const grown = growTileEdge(
+        edge,
+        entries.map(({ data }) => leafHash(data)),
+      );
       edge = grown.edge;
       // Partial tiles are looked for at the end alone: on the way they are not those of this size.
-      for (const [path, bytes] of grown.tiles) if (!path.includes('.p/')) await checkTile(path, bytes);
+      const full = [...grown.tiles].filter(([path]) => !path.includes('.p/'));
+      for (const [path, bytes] of full) await checkTile(path, bytes);
       for (const entry of entries) {
         if (stopped) return;
         try {
@@ -178,21 +182,14 @@ function createAudit(files: LogFiles, signatures: 'verify' | 'trust'): Audit {
     },
     progress: (size) => ({ entries: edge.size, size, hours, leaves }),
     async report({ origin, size, root }) {
-      for (const [level, row] of edge.rows.entries()) {
-        if (row.length === 0) continue;
-        const index = Math.floor(size / tileWidth ** (level + 1));
-        await checkTile(tilePath({ level, index, width: row.length }), encodeHashTile(row));
-      }
+      for (const [path, bytes] of partialTiles(edge)) await checkTile(path, bytes);
       if (edge.size !== size || !equalBytes(rootOfEdge(edge), root)) {
         find(undefined, 'root', `the entries do not lead to the root of the checkpoint of ${size}`);
       }
       if (state.genesis !== undefined && state.genesis.origin !== origin) {
         find(0, 'origin', `the checkpoint is of ${origin}`);
       }
-      const violations = [...state.violations];
-      for (const [index, { voided, code, message }] of violations) {
-        if (!voided) find(index, code, message);
-      }
+      findings.push(...unvoided(state));
       return {
         origin,
         root: toHex(root),
@@ -200,7 +197,7 @@ function createAudit(files: LogFiles, signatures: 'verify' | 'trust'): Audit {
         size,
         hours,
         leaves,
-        voided: violations.filter(([, { voided }]) => voided).length,
+        voided: state.violations.size - unvoided(state).length,
         withheld,
         openChains: chains.open(),
         findings: findings.toSorted((a, b) => (a.index ?? -1) - (b.index ?? -1)),
@@ -209,10 +206,39 @@ function createAudit(files: LogFiles, signatures: 'verify' | 'trust'): Audit {
   };
 }
 
+/** The tiles at the right edge, which a log of this size has beside its full ones. */
+function partialTiles({ size, rows }: TileEdge): (readonly [string, Uint8Array])[] {
+  return rows.flatMap((row, level) => {
+    if (row.length === 0) return [];
+    const index = Math.floor(size / tileWidth ** (level + 1));
+    return [[tilePath({ level, index, width: row.length }), encodeHashTile(row)] as const];
+  });
+}
+
+async function faultsOfTile(
+  files: LogFiles,
+  path: string,
+  bytes: Uint8Array,
+): Promise<AuditFinding[]> {
+  const stored = await files.read(path);
+  if (stored !== undefined && equalBytes(stored, bytes)) return [];
+  const fault =
+    stored === undefined ? 'is missing' : "does not hold the hashes of the log's entries";
+  return [{ index: undefined, code: 'tile', message: `${path} ${fault}` }];
+}
+
+/** Entries that broke a rule without a `void` that says so. */
+function unvoided(state: LogState): AuditFinding[] {
+  return [...state.violations].flatMap(([index, { voided, code, message }]) =>
+    voided ? [] : [{ index, code, message }],
+  );
+}
+
 function specOfHour(entry: Entry | undefined): HourSpec | undefined {
   try {
     if (entry?.kind === 'hour') return specOf.hour.parse(entry.spec, 'spec');
-    if (entry?.kind === 'hour-correction') return specOf['hour-correction'].parse(entry.spec, 'spec');
+    if (entry?.kind === 'hour-correction')
+      return specOf['hour-correction'].parse(entry.spec, 'spec');
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   }
@@ -289,7 +315,8 @@ function examine(
     }
     for (const { kid, seq, hash } of batch.file.quarantined) chains.see(kid, seq, hash);
     for (const { keys } of parsed) {
-      for (const { kid, throughSeq, chain } of keys) chains.state({ index, kid, throughSeq, chain });
+      for (const { kid, throughSeq, chain } of keys)
+        chains.state({ index, kid, throughSeq, chain });
     }
     return undefined;
   } catch (error) {
@@ -312,7 +339,12 @@ async function examineFork(
     const parsed = parseFramed(bytes, 2).map((leaf) => parseMessageLeaf(leaf).parsed);
     const [one, two] = parsed;
     const key = state.keys.get(kid)?.key;
-    if (one === undefined || two === undefined || key === undefined || equalBytes(one.hash, two.hash)) {
+    if (
+      one === undefined ||
+      two === undefined ||
+      key === undefined ||
+      equalBytes(one.hash, two.hash)
+    ) {
       throw new Refused('evidence', 'not two messages of a key that the log names');
     }
     for (const { message, jws } of parsed) {
@@ -325,4 +357,3 @@ async function examineFork(
     return { code: 'evidence', message: error.message };
   }
 }
-

@@ -39,7 +39,12 @@ export type Draft =
   | ({ readonly type: 'action' } & SignedDraft)
   | ({ readonly type: 'hour' } & HourFacts)
   | { readonly type: 'fork'; readonly kid: string; readonly seq: number; readonly evidence: string }
-  | { readonly type: 'void'; readonly index: number; readonly leafHash: string; readonly code: string }
+  | {
+      readonly type: 'void';
+      readonly index: number;
+      readonly leafHash: string;
+      readonly code: string;
+    }
   /** For tests and tools: bytes that nobody judges before they are in the log. */
   | { readonly type: 'unchecked'; readonly bytes: Uint8Array };
 

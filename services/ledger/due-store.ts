@@ -64,14 +64,10 @@ const disputeSql = `
   join meter using (meter)
   on conflict (meter_id) do update set from_t = least(meter_dispute.from_t, excluded.from_t)`;
 
-export async function openDisputes(
-  sql: Sql,
-  disputes: ReadonlyMap<string, number>,
-): Promise<void> {
+export async function openDisputes(sql: Sql, disputes: ReadonlyMap<string, number>): Promise<void> {
   if (disputes.size === 0) return;
   await sql.run(disputeSql, [[...disputes.keys()], [...disputes.values()]]);
 }
-
 
 const unlistedSql = `
   select r.plant_id, k.kid, m.seq, m.hash, m.code

@@ -20,7 +20,10 @@ export interface BundleFile {
 }
 
 export function readLogFiles({ read }: Pick<LogFolder, 'read'>): LogFiles {
-  const required = async (path: string, full: string): Promise<{ bytes: Uint8Array; isFull: boolean }> => {
+  const required = async (
+    path: string,
+    full: string,
+  ): Promise<{ bytes: Uint8Array; isFull: boolean }> => {
     const bytes = await read(path);
     if (bytes !== undefined) return { bytes, isFull: path === full };
     // A partial file may be gone once the full one is there (tlog-tiles).

@@ -98,11 +98,7 @@ interface GatheredRun {
   readonly keys: readonly GatheredKey[];
 }
 
-async function gather(
-  sql: Sql,
-  runs: readonly HourRun[],
-  state: LogState,
-): Promise<GatheredRun[]> {
+async function gather(sql: Sql, runs: readonly HourRun[], state: LogState): Promise<GatheredRun[]> {
   const ids = await readKeyIds(sql, [...new Set(runs.map(({ plantId }) => plantId))]);
   let n = 0;
   const gathered = runs.map((run) => ({
@@ -123,10 +119,16 @@ async function gather(
   const take = async (rows: readonly { n: number; message: MessageRow }[]): Promise<void> => {
     for (const row of rows) {
       const key = all[row.n];
-      if (key !== undefined) key.messages.push(await hold(sql, state, { ...key, row: row.message }));
+      if (key !== undefined)
+        key.messages.push(await hold(sql, state, { ...key, row: row.message }));
     }
   };
-  await take(await readWithin(sql, all.map(({ window }) => window)));
+  await take(
+    await readWithin(
+      sql,
+      all.map(({ window }) => window),
+    ),
+  );
   await bracket(sql, gathered, take);
   for (const key of all) key.messages = inOrder(key.messages);
   return gathered;

@@ -24,11 +24,7 @@ export interface Folded {
  * Writes what entries say into the tables that others read, in the transaction that sequences them.
  * `state` is that after the last of them. What is void is written nowhere (D3.3).
  */
-export async function project(
-  sql: Sql,
-  state: LogState,
-  folded: readonly Folded[],
-): Promise<void> {
+export async function project(sql: Sql, state: LogState, folded: readonly Folded[]): Promise<void> {
   for (const { judgement } of folded) await projectRegister(sql, state, judgement);
   const hours = folded.filter(({ judgement }) => isHour(judgement));
   if (hours.length > 0) await projectHours(sql, state, hours);
@@ -114,11 +110,7 @@ async function projectDecision(sql: Sql, spec: SpecOf<'decision'>): Promise<void
   await touchHours(sql, { kind: 'disputed-key', kid: spec.kid });
 }
 
-async function projectHours(
-  sql: Sql,
-  state: LogState,
-  folded: readonly Folded[],
-): Promise<void> {
+async function projectHours(sql: Sql, state: LogState, folded: readonly Folded[]): Promise<void> {
   const planned = folded.map(({ judgement, facts }) => facts ?? statedFacts(judgement));
   const ids = await readPlantIds(sql, [...new Set(planned.map(({ plant }) => plant))]);
   const versions = await versionsOf(sql, { planned, ids });
@@ -161,7 +153,10 @@ async function versionsOf(
     (await readLatestHours(sql, hours)).map((row) => [`${row.plantId} ${row.start}`, row.version]),
   );
   return new Map(
-    unknown.map((facts, i) => [facts, (latest.get(`${hours[i]?.plantId} ${facts.start}`) ?? 0) + 1]),
+    unknown.map((facts) => {
+      const version = latest.get(`${ids.get(facts.plant) ?? 0} ${facts.start}`) ?? 0;
+      return [facts, version + 1];
+    }),
   );
 }
 
@@ -217,11 +212,7 @@ function figures(
 }
 
 /** Rewrites every issued range that an entry changed, as it is after the last of them. */
-async function projectBundles(
-  sql: Sql,
-  state: LogState,
-  folded: readonly Folded[],
-): Promise<void> {
+async function projectBundles(sql: Sql, state: LogState, folded: readonly Folded[]): Promise<void> {
   const changed = new Map<string, { series: string; range: IssuedRange }>();
   const firstNew = folded[0]?.judgement.ref.index ?? 0;
   for (const { judgement } of folded) {

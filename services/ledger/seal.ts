@@ -112,12 +112,14 @@ export function createSealer(context: SealerContext): Sealer {
       const state = await sequencer.state();
       if (state.genesis === undefined) return { sealed: [], more: false };
       const nowS = Math.max(clock.nowS(), state.time);
+      const limitHours = groupHours;
       const chosen = await candidates(state, nowS);
       if (chosen.hours === 0) return { sealed: [], more: false };
       const planned = await planGroup(context, { chosen, state, nowS, chains });
       groupHours = nextGroupHours(planned, chosen.hours, limits);
       const sealed = await sealPlanned(context, { chosen, planned, chains });
-      return { sealed, more: chosen.hours >= limits.hoursPerGroup || sealed.length > 0 };
+      const isFull = chosen.hours >= limitHours && chosen.dirty.length > 0;
+      return { sealed, more: isFull || sealed.length > 0 };
     },
     report: () => report(context),
   };
@@ -144,23 +146,22 @@ async function planGroup(
     .filter((plant) => state.plants.get(plant)?.spec.disclosure === 'committed');
   await secrets.load(committed);
   const ids = new Map(chosen.runs.map(({ plant, plantId }) => [plant, plantId]));
-  return inTransaction(
+  const inputs = await inTransaction(
     pool,
-    async (sql) => {
-      const inputs = await readHourInputs(sql, chosen.runs.flatMap(runsOf), { state, chains });
-      const planned: Planned[] = [];
-      // What one hour finds disputes those after it, also the ones that are decided together with it.
-      const found = new Map<string, number>();
-      for (const input of inputs) {
-        const disputes = earliest(input.disputes, found);
-        const plan = planHour({ ...input, disputes }, { state, nowS, secretOf: secrets.of });
-        for (const [meter, fromT] of earliest(plan.disputes, found)) found.set(meter, fromT);
-        planned.push({ plantId: ids.get(input.plant) ?? 0, input, plan });
-      }
-      return planned;
-    },
+    (sql) => readHourInputs(sql, chosen.runs.flatMap(runsOf), { state, chains }),
     { isolation: 'repeatable read', readOnly: true },
   );
+  // Decided after the transaction, which on PGlite nobody else can work beside.
+  const planned: Planned[] = [];
+  // What one hour finds disputes those after it, also the ones that are decided together with it.
+  const found = new Map<string, number>();
+  for (const input of inputs) {
+    const disputes = earliest(input.disputes, found);
+    const plan = planHour({ ...input, disputes }, { state, nowS, secretOf: secrets.of });
+    for (const [meter, fromT] of earliest(plan.disputes, found)) found.set(meter, fromT);
+    planned.push({ plantId: ids.get(input.plant) ?? 0, input, plan });
+  }
+  return planned;
 }
 
 /** For each meter the earlier of two disputes. */

@@ -7,12 +7,23 @@ import type { Clock } from '#platform/clock.ts';
 import { inTransaction, type Pool, type Sql } from '#platform/postgres.ts';
 import { composeDraft, type Draft } from './draft.ts';
 import type { Follower } from './follow.ts';
-import { appendEntries, insertFault, lockLog, type EntryFault, type NewEntry } from './log-store.ts';
+import {
+  appendEntries,
+  insertFault,
+  lockLog,
+  type EntryFault,
+  type NewEntry,
+} from './log-store.ts';
 import { project, type Folded } from './projections.ts';
 
 /** What became of a draft. A refused one is not in the log and has changed nothing. */
 export type Outcome =
-  | { readonly result: 'sequenced'; readonly ref: EntryRef; readonly time: number; readonly kind: string }
+  | {
+      readonly result: 'sequenced';
+      readonly ref: EntryRef;
+      readonly time: number;
+      readonly kind: string;
+    }
   | { readonly result: 'refused'; readonly code: string; readonly message: string };
 
 export interface Sequencer {
@@ -153,7 +164,13 @@ function take(
   const { ref, entry, violation } = judgement;
   const kind = entry?.kind ?? 'unreadable';
   const time = entry?.time ?? nowS;
-  batch.entries.push({ index: ref.index, leafHash: fromHex(ref.leafHash), data: bytes, kind, time });
+  batch.entries.push({
+    index: ref.index,
+    leafHash: fromHex(ref.leafHash),
+    data: bytes,
+    kind,
+    time,
+  });
   batch.outcomes.push({ result: 'sequenced', ref, time, kind });
   if (violation === undefined) {
     batch.folded.push({ judgement, facts: draft.type === 'hour' ? draft : undefined });

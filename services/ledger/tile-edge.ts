@@ -25,7 +25,10 @@ export function openTileEdge(
   const rows = edge.map((bytes, level) => {
     const width = Math.floor(size / tileWidth ** level) % tileWidth;
     if (bytes.length !== 32 * width) {
-      throw new Fatal('edge', `level ${level} of a tree of ${size} does not end in ${width} hashes`);
+      throw new Fatal(
+        'edge',
+        `level ${level} of a tree of ${size} does not end in ${width} hashes`,
+      );
     }
     return width === 0 ? [] : parseHashTile(bytes, width);
   });

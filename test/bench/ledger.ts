@@ -39,7 +39,7 @@ const draftsPerTransaction = 1_000;
 
 /** Appending, sealing and auditing (D7, rows 4, 6 and 7). */
 export async function bench({ scale, report }: BenchContext): Promise<void> {
-  const real = process.env['TEST_POSTGRES_URL'] !== undefined || findPostgresBinaries() !== undefined;
+  const real = process.env.TEST_POSTGRES_URL !== undefined || findPostgresBinaries() !== undefined;
   const engine = real ? 'postgresql' : 'pglite';
   const say = (figure: Omit<Figure, 'engine'>): void => {
     report({ ...figure, engine });
@@ -80,7 +80,7 @@ async function benchAppend(
   let waiting: number[] = [];
   const startedAt = performance.now();
   let checkpointAt = startedAt;
-  for (let done = 0; done < entries; ) {
+  for (let done = 0; done < entries;) {
     const drafts = emptyHours(done, Math.min(draftsPerTransaction, entries - done));
     waiting.push(performance.now());
     await sequencer.sequence(drafts);
@@ -152,12 +152,7 @@ async function bareInserts(pool: Pool): Promise<number> {
 /** One message an hour, all there beforehand. The limit is writing as many files durably. */
 async function benchSeal(
   pool: Pool,
-  {
-    root,
-    plants,
-    hours,
-    say,
-  }: { root: string; plants: number; hours: number; say: Say },
+  { root, plants, hours, say }: { root: string; plants: number; hours: number; say: Say },
 ): Promise<void> {
   const clock = manualClock(testStartS * 1000);
   const logger = createLogger({ name: 'bench', level: 'warn' });
@@ -178,7 +173,7 @@ async function benchSeal(
   await clock.advance((testStartS + hours * hourS + 60) * 1000);
   const startedAt = performance.now();
   let sealed = 0;
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     const step = await ledger.step();
     sealed += step.sealed.length;
     more = step.sealed.length > 0;

@@ -29,9 +29,9 @@ const network = await startNetwork({
   ingestionLimits: { receiptEveryMs: 100 },
 });
 const { ingestion, ledger } = network;
-let stopping = false;
+const stopping = new AbortController();
 process.on('SIGTERM', () => {
-  stopping = true;
+  stopping.abort();
 });
 for (const died of [database.died, network.died]) {
   void died.then((error) => {
@@ -46,7 +46,7 @@ if (await ledger.isEmpty()) {
 await ledger.step();
 process.stdout.write('ready\n');
 for (let rest = false; !rest;) {
-  const last = stopping;
+  const last = stopping.signal.aborted;
   if (last) await ingestion.whenIdle();
   const { treeSize, sealed, reported } = await ledger.step();
   process.stdout.write(`${treeSize}\n`);

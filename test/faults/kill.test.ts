@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +65,7 @@ async function finish({ world, load }: Scene): Promise<void> {
     await last.ready;
     await setTimeout(lastLifeMs);
     const limit = AbortSignal.timeout(finishLimitMs);
+    setMaxListeners(2 * load.length, limit);
     await Promise.all(load.map((meter) => meter.finish(limit)));
     await last.finish();
   } catch (error) {

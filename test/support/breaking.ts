@@ -39,11 +39,14 @@ export function breakAt(operation: number, moment: Moment): Breaking {
     return result;
   };
 
+  const bound = (value: unknown, target: object): unknown =>
+    typeof value === 'function' ? (value.bind(target) as unknown) : value;
+
   const breakingClient = (client: pg.PoolClient): pg.PoolClient =>
     new Proxy(client, {
       get(target, name) {
         const value: unknown = Reflect.get(target, name, target);
-        if (name !== 'query') return typeof value === 'function' ? value.bind(target) : value;
+        if (name !== 'query') return bound(value, target);
         return (text: string, values?: unknown[]) =>
           // What a dead process leaves open, the server rolls back.
           text === 'rollback'
@@ -63,7 +66,7 @@ export function breakAt(operation: number, moment: Moment): Breaking {
       pg: new Proxy(pool.pg, {
         get(target, name) {
           const value: unknown = Reflect.get(target, name, target);
-          if (name !== 'connect') return typeof value === 'function' ? value.bind(target) : value;
+          if (name !== 'connect') return bound(value, target);
           return async () => {
             // Dying right after it, nobody would give the connection back: it ends with the process.
             const client = await target.connect();
@@ -79,8 +82,8 @@ export function breakAt(operation: number, moment: Moment): Breaking {
     }),
     folder: (folder) => ({
       read: (path) => pass(`read ${path}`, () => folder.read(path)),
-      write: (files) => pass(`write ${files[0]?.path}`, () => folder.write(files)),
-      writeNew: (files) => pass(`write new ${files[0]?.path}`, () => folder.writeNew(files)),
+      write: (files) => pass(`write ${files[0]?.path ?? ''}`, () => folder.write(files)),
+      writeNew: (files) => pass(`write new ${files[0]?.path ?? ''}`, () => folder.writeNew(files)),
       remove: (path) => pass(`remove ${path}`, () => folder.remove(path)),
       exclusively: (work) => pass('lock', () => folder.exclusively(work)),
     }),

@@ -42,7 +42,11 @@ export function scratchFolder(): string {
 
 export function createTestLedger(
   pool: Pool,
-  options: { readonly folder?: string; readonly startS?: number; readonly limits?: Partial<LedgerLimits> } = {},
+  options: {
+    readonly folder?: string;
+    readonly startS?: number;
+    readonly limits?: Partial<LedgerLimits>;
+  } = {},
 ): TestLedger {
   const root = options.folder ?? scratchFolder();
   const folder = join(root, 'log');
@@ -66,7 +70,9 @@ export function createTestLedger(
     async enter(...actions) {
       for (const [i, outcome] of (await ledger.submit(actions)).entries()) {
         if (outcome.result === 'refused') {
-          throw new Error(`action ${i} (${actions[i]?.kind}): ${outcome.code} ${outcome.message}`);
+          throw new Error(
+            `action ${i} (${actions[i]?.kind ?? ''}): ${outcome.code} ${outcome.message}`,
+          );
         }
       }
     },

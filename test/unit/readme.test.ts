@@ -23,7 +23,7 @@ describe('the README', () => {
     const expected = describeConfig(allVariables).map(({ name, about, unit, defaultText }) => [
       `\`${name}\``,
       [about, unit].filter((part) => part !== '').join(', in '),
-      defaultText === undefined || defaultText === '' ? '' : `\`${defaultText}\``,
+      defaultText === '' ? '' : `\`${defaultText}\``,
     ]);
     expect(tableAfter('## Configuration')).toEqual(expected);
   });

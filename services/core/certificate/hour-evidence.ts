@@ -65,8 +65,8 @@ export function batchMessages<M extends MeterMessage>(
   for (const message of messages) {
     if (touches(message, start, end)) chosen.add(message);
     for (const t of message.validAt) {
-      if (t <= start && isNearer(t, message, before, 'before')) before = { t, message };
-      if (t >= end && isNearer(t, message, after, 'after')) after = { t, message };
+      if (t <= start && isNearer({ t, message }, before, 'before')) before = { t, message };
+      if (t >= end && isNearer({ t, message }, after, 'after')) after = { t, message };
     }
   }
   if (before !== undefined && before.t < start) chosen.add(before.message);
@@ -85,8 +85,7 @@ function touches({ readings }: MeterMessage, start: number, end: number): boolea
 
 /** At one instant the lower key and number is taken, so that order of arrival has no influence. */
 function isNearer<M extends MeterMessage>(
-  t: number,
-  message: M,
+  { t, message }: Bracket<M>,
   than: Bracket<M> | undefined,
   side: 'before' | 'after',
 ): boolean {

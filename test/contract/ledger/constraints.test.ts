@@ -44,7 +44,11 @@ onEachEngine("the database's own rules", (start) => {
     ['a fault deleted', `delete from entry_fault`, 'entry_fault_append_only'],
     ['a unit in two bundles', bundle(1000, 1001), 'bundle_overlap'],
     ['a bundle within another', bundle(5, 6), 'bundle_overlap'],
-    ['an empty bundle', bundle(2000, 1999).replace(`'[]'`, `'()'`).replace('1999', '2000'), 'bundle_range'],
+    [
+      'an empty bundle',
+      bundle(2000, 1999).replace(`'[]'`, `'()'`).replace('1999', '2000'),
+      'bundle_range',
+    ],
     ['a unit below 1', bundle(0, 0), 'bundle_range'],
     [
       'a smaller checkpoint',
@@ -57,7 +61,11 @@ onEachEngine("the database's own rules", (start) => {
       'checkpoint_forward',
     ],
     ['a checkpoint deleted', `delete from checkpoint`, 'checkpoint_forward'],
-    ['a second place for the next entry', `insert into log_state values (true, 0, 0)`, 'log_state_pkey'],
+    [
+      'a second place for the next entry',
+      `insert into log_state values (true, 0, 0)`,
+      'log_state_pkey',
+    ],
     [
       'files ahead of the checkpoint',
       `update checkpoint set published_size = tree_size + 1`,

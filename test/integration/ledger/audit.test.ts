@@ -8,7 +8,12 @@ import { auditLog } from '#support/audit-log.ts';
 import { insertFork, insertMessages } from '#support/insert-messages.ts';
 import * as people from '#support/log-people.ts';
 import { onEachEngine, startTestPostgres, type TestPostgres } from '#support/postgres.ts';
-import { createTestLedger, removeTestFolders, scratchFolder, testStartS } from '#support/test-ledger.ts';
+import {
+  createTestLedger,
+  removeTestFolders,
+  scratchFolder,
+  testStartS,
+} from '#support/test-ledger.ts';
 
 removeTestFolders();
 
@@ -18,7 +23,13 @@ const t0 = testStartS;
 const at = (t: number, exportWh: number): Reading => ({ registers: { exportWh }, t });
 
 const message = (seq: number, readings: Reading[], signer?: string): string =>
-  people.message({ plant: 'p1', meter: 'p1-m', seq, readings, ...(signer !== undefined && { signer }) });
+  people.message({
+    plant: 'p1',
+    meter: 'p1-m',
+    seq,
+    readings,
+    ...(signer !== undefined && { signer }),
+  });
 
 const hourly = (count: number): string[] =>
   Array.from({ length: count }, (_, i) =>
@@ -30,7 +41,10 @@ onEachEngine('auditing', (start) => {
     const { pool } = await start();
     const { enter, stepAt, ledger, folder, clock } = createTestLedger(pool);
     await enter(people.genesis(), ...people.simplePlant('p1'));
-    await insertMessages(pool, hourly(4).map((jws) => ({ jws })));
+    await insertMessages(
+      pool,
+      hourly(4).map((jws) => ({ jws })),
+    );
     await stepAt(t0 + 3 * hour + 10);
     await enter(
       people.signedByAccount('cancel', 'p1', {

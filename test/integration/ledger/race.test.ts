@@ -4,7 +4,12 @@ import { auditLog } from '#support/audit-log.ts';
 import { insertMessages } from '#support/insert-messages.ts';
 import * as people from '#support/log-people.ts';
 import { onPostgres } from '#support/postgres.ts';
-import { createTestLedger, removeTestFolders, scratchFolder, testStartS } from '#support/test-ledger.ts';
+import {
+  createTestLedger,
+  removeTestFolders,
+  scratchFolder,
+  testStartS,
+} from '#support/test-ledger.ts';
 import { join } from 'node:path';
 
 removeTestFolders();
@@ -42,7 +47,11 @@ onPostgres('two ledgers at once', (start) => {
     }
     const { treeSize } = await one.ledger.step();
     expect(treeSize).toBe(1 + 4 * plants.length + hours * (plants.length + 2));
-    expect(await auditLog(join(folder, 'log'))).toMatchObject({ findings: [], size: treeSize, hours: hours * plants.length });
+    expect(await auditLog(join(folder, 'log'))).toMatchObject({
+      findings: [],
+      size: treeSize,
+      hours: hours * plants.length,
+    });
     const units = await pool.rows<{ series: string; units: number }>(
       `select series, sum(upper(range) - lower(range))::bigint as units from bundle
        group by series order by series`,

@@ -47,7 +47,10 @@ onEachEngine('sealing', (start) => {
     const { pool } = await start();
     const { ledger, enter, stepAt } = createTestLedger(pool);
     await enter(people.genesis(), ...people.simplePlant('p1'));
-    await insertMessages(pool, hourly('p1', 3).map((jws) => ({ jws })));
+    await insertMessages(
+      pool,
+      hourly('p1', 3).map((jws) => ({ jws })),
+    );
     const step = await stepAt(t0 + 2 * hour + 10);
     expect(step.sealed.map(({ start: s }) => s)).toEqual([t0, t0 + hour]);
     expect(step.treeSize).toBe(7);

@@ -69,19 +69,26 @@ onEachEngine('sequencing', (start) => {
       verifyInclusion({ leafHash: leafHash(entry), index, size: 5, path, root: checkpoint.root });
     }
     expect(await pool.rows('select path from pending_tile')).toEqual([]);
-    expect(await pool.rows('select plant, meter, kid from meter_key join meter using (meter_id) join plant using (plant_id)')).toEqual([
-      { plant: 'p1', meter: 'p1-m', kid: people.meterSigner('p1-m').kid },
-    ]);
+    expect(
+      await pool.rows(
+        'select plant, meter, kid from meter_key join meter using (meter_id) join plant using (plant_id)',
+      ),
+    ).toEqual([{ plant: 'p1', meter: 'p1-m', kid: people.meterSigner('p1-m').kid }]);
   });
 
   test('a draft that breaks a rule is reported and leaves no trace', async () => {
     const { pool } = await start();
     const { sequencer, publisher } = assemble(pool);
-    const drafts = [people.genesis(), people.account('a'), people.account('a'), people.account('b')];
+    const drafts = [
+      people.genesis(),
+      people.account('a'),
+      people.account('a'),
+      people.account('b'),
+    ];
     const outcomes = await sequencer.sequence(drafts.map(action));
-    expect(outcomes.map((outcome) => ('code' in outcome ? outcome.code : outcome.ref.index))).toEqual(
-      [0, 1, 'account', 2],
-    );
+    expect(
+      outcomes.map((outcome) => ('code' in outcome ? outcome.code : outcome.ref.index)),
+    ).toEqual([0, 1, 'account', 2]);
     expect((await sequencer.state()).size).toBe(3);
     expect(await publisher.publish()).toBe(3);
   });
@@ -119,4 +126,3 @@ onEachEngine('sequencing', (start) => {
     expect(parseBundle((await folder.read('tile/entries/000')) ?? utf8(''), 256)).toHaveLength(256);
   });
 });
-
