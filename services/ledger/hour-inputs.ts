@@ -48,8 +48,9 @@ export async function readHourInputs(
 ): Promise<HourInput[]> {
   const plants = await gather(sql, runs, state);
   const keys = plants.flatMap((run) => run.keys);
-  const through = await readProgress(sql, [...new Set(keys.map(({ keyId }) => keyId))]);
-  const beyond = await readSeenBeyond(sql, spansBeyond(keys, through));
+  const progress = await readProgress(sql, [...new Set(keys.map(({ keyId }) => keyId))]);
+  const beyond = await readSeenBeyond(sql, spansBeyond(keys, progress));
+  const through = followOn(progress, beyond);
   await chains.load(sql, chainNeeds(keys, through));
   const disputes = await readDisputes(
     sql,
@@ -222,6 +223,26 @@ function spansBeyond(
     if (to > after) spans.set(keyId, { keyId, after, to });
   }
   return [...spans.values()];
+}
+
+/**
+ * Ingestion may be behind with a key's progress for a while, and after a crash until the key's next
+ * message: what is stored without a gap counts, whether or not it was noted.
+ */
+function followOn(
+  progress: ReadonlyMap<number, number>,
+  beyond: ReadonlyMap<number, readonly number[]>,
+): ReadonlyMap<number, number> {
+  const through = new Map(progress);
+  for (const [keyId, seqs] of beyond) {
+    let last = progress.get(keyId) ?? 0;
+    for (const seq of seqs) {
+      if (seq !== last + 1) break;
+      last = seq;
+    }
+    through.set(keyId, last);
+  }
+  return through;
 }
 
 /** A record names the chain at the key's last message of the hour, or before the first gap. */
