@@ -56,6 +56,7 @@ function describeCommands(to: Terminal, done: (code: number) => void): Command {
   addVerify(program, to, done);
   addDemo(program, done);
   addInstallation(program, to, done);
+  addProof(program, to, done);
   addRegister(program, to, done);
   addLog(program, to, done);
   return program;
@@ -157,6 +158,17 @@ function addInstallation(program: Command, to: Terminal, done: Done): void {
     .action(async (options: { data: string }) => {
       const { serve } = await import('#standalone/serve.ts');
       done(await serve(options.data, process.env));
+    });
+}
+
+function addProof(program: Command, to: Terminal, done: Done): void {
+  program
+    .command('proof')
+    .description('write a proof file for every range of certificates that a checkpoint covers')
+    .requiredOption('--data <folder>', 'the data folder of the installation')
+    .action(async (options: { data: string }) => {
+      const { writeProofs } = await import('./proof.ts');
+      done(await writeProofs(options, to));
     });
 }
 

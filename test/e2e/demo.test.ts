@@ -10,6 +10,7 @@ import { Refused } from '#core/errors.ts';
 import { createKeyFile } from '#platform/keys.ts';
 import { runDemo } from '#standalone/demo.ts';
 import { runCli, startCli, type Ended } from '#support/cli.ts';
+import { copyEmptyDatabase } from '#support/postgres.ts';
 
 /** The real command, as the README shows it. One folder is carried from test to test. */
 const minuteMs = 60_000;
@@ -96,6 +97,14 @@ describe('hourseal demo', () => {
     },
     2 * minuteMs,
   );
+
+  test('leaves what `hourseal proof` makes proof files of again', async () => {
+    const [lost = ''] = await proofFiles(join(data, 'proofs'));
+    await rm(lost);
+    const run = await runCli(['proof', '--data', data]);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(verifyProof(await readFile(lost)).result).not.toBe('failed');
+  });
 
   test('makes proof files of which no byte may change', async () => {
     const files = await proofFiles(join(data, 'proofs'));
@@ -257,6 +266,7 @@ describe('a data folder that is not what it should be', () => {
     const folder = await copied((of) =>
       cp(join(data, 'log'), join(of, 'log'), { recursive: true }),
     );
+    await copyEmptyDatabase(join(folder, 'postgres'));
     const checkpoint = await readFile(join(folder, 'log/checkpoint'), 'utf8');
     const run = runDemo({ ...options, folder, databaseUrl: undefined }, nowhere);
     await expect(run).rejects.toMatchObject({ code: 'log-lost' });
