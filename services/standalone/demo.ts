@@ -203,6 +203,7 @@ async function runHours(
     const shareOfHour = Math.max(0, nextS - Math.max(begunS, run.state.nowS)) / hourS;
     begunS = nextS;
     const restMs = paceMs * Math.min(1, shareOfHour || 0.25) - (performance.now() - began);
+    // It rejects for one reason only, the signal, which the loop itself looks at.
     await systemClock.sleep(restMs, signal).catch(() => undefined);
   }
 }
