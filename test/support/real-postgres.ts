@@ -1,7 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 /** A private PostgreSQL server, fsync on, in a temporary folder, on a Unix socket only. */
@@ -32,6 +33,16 @@ export function findPostgresBinaries(): string | undefined {
   );
 }
 
+/** Where a server of another user can get to: root's own temporary folder may be closed to it. */
+function reachableFolder(as: { uid?: number }): string {
+  if (as.uid === undefined) return tmpdir();
+  const isReachable = (folder: string): boolean =>
+    existsSync(folder) &&
+    (statSync(folder).mode & 0o001) !== 0 &&
+    (dirname(folder) === folder || isReachable(dirname(folder)));
+  return [tmpdir(), '/tmp', '/var/tmp'].find(isReachable) ?? tmpdir();
+}
+
 /** PostgreSQL refuses to run as root: root becomes `postgres` or else `nobody`, others stay. */
 function unprivileged(): { uid?: number; gid?: number } {
   if (process.getuid?.() !== 0) return {};
@@ -45,7 +56,7 @@ function unprivileged(): { uid?: number; gid?: number } {
 
 export async function startPostgresCluster(binaries: string): Promise<PostgresCluster> {
   const as = unprivileged();
-  const folder = mkdtempSync(join(tmpdir(), 'hourseal-pg-'));
+  const folder = mkdtempSync(join(reachableFolder(as), 'hourseal-pg-'));
   if (as.uid !== undefined && as.gid !== undefined) chownSync(folder, as.uid, as.gid);
   const data = join(folder, 'data');
   const env = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', HOME: folder };
