@@ -127,7 +127,7 @@ async function runInFolder(
         await runHours(run, { hours: options.hours, paceMs, signal: stop.signal });
         if (options.hours !== undefined && !options.exit && !stop.signal.aborted) {
           view.say(`${options.hours} hours done; the broker stays up until Ctrl-C.`);
-          await once(stop.signal, 'abort');
+          await unlessDead(run, once(stop.signal, 'abort'));
         }
         await summarise(run);
         return 0;
@@ -193,19 +193,21 @@ async function runHours(
   { hours, paceMs, signal }: { hours: number | undefined; paceMs: number; signal: AbortSignal },
 ): Promise<void> {
   const untilS = hours === undefined ? Number.POSITIVE_INFINITY : run.clock.nowS() + hours * hourS;
-  const died = run.died.then((cause) => {
-    throw new Failed('died', 'a part of the demo has died', { cause });
-  });
-  for (let begunS = -1; !signal.aborted && begunS < untilS;) {
-    const nextS = Math.min(run.fleet.nextAtS(), untilS);
+  for (let nowS = run.clock.nowS(); !signal.aborted && nowS < untilS;) {
+    const nextS = Math.max(nowS, Math.min(run.fleet.nextAtS(), untilS));
     const began = performance.now();
-    await Promise.race([step(run, Math.max(nextS, run.clock.nowS())), died]);
-    const shareOfHour = Math.max(0, nextS - Math.max(begunS, run.state.nowS)) / hourS;
-    begunS = nextS;
-    const restMs = paceMs * Math.min(1, shareOfHour || 0.25) - (performance.now() - began);
+    await unlessDead(run, step(run, nextS));
+    const restMs = (paceMs * (nextS - nowS)) / hourS - (performance.now() - began);
+    nowS = nextS;
     // It rejects for one reason only, the signal, which the loop itself looks at.
     await systemClock.sleep(restMs, signal).catch(() => undefined);
   }
+}
+
+/** Waiting for a part that has died would be waiting for ever. */
+async function unlessDead({ died }: Pick<Run, 'died'>, work: Promise<unknown>): Promise<void> {
+  const cause = await Promise.race([died, work.then(() => undefined)]);
+  if (cause !== undefined) throw new Failed('died', 'a part of the demo has died', { cause });
 }
 
 /** One step of the demo's clock: it moves only when nothing is in flight (D6). */

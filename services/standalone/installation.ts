@@ -30,8 +30,9 @@ export async function openInstallation(
   const logger = createLogger({ name: 'hourseal', level: 'warn' });
   try {
     const signer = await readKeyFile(join(folder.keys, 'log.pem'));
-    const database = await openDatabase(folder, { databaseUrl, logger });
     const demo = await readDemoState(folder);
+    // Opened last: nothing after it can fail and leave an engine running.
+    const database = await openDatabase(folder, { databaseUrl, logger });
     const clock = demo === undefined ? systemClock : manualClock(demo.nowS * 1000);
     const { pool } = database;
     const secretsFolder = folder.secrets;
