@@ -4,7 +4,7 @@
  */
 
 /** Only in this file may Kafka's client be imported: services see a bus, never its engine. */
-const kafkaBus = '^services/platform/kafka-bus\\.ts$';
+const kafkaClient = '^services/platform/kafka\\.ts$';
 /** The durable file store that a device shares with the server (D6); the only such exception. */
 const durableStore = '^services/platform/(append-log|durable-file|folder-lock)\\.ts$';
 
@@ -185,9 +185,13 @@ export default {
       names: ['mqtt', 'mqtt-packet'],
       because: 'Messages travel over MQTT between devices and ingestion, nowhere else.',
     }),
-    onlyIn('kafka-in-one-file', kafkaBus, {
+    onlyIn('kafka-in-one-file', kafkaClient, {
       names: ['kafkajs'],
       because: 'The bus has one interface and this is one of its two engines.',
+    }),
+    onlyIn('http-server-where-one-listens', '^(services/(witness|ledger|api)|test)/', {
+      names: ['express', 'body-parser', 'serve-static'],
+      because: 'What listens is few and known; everything else is asked through it.',
     }),
     onlyIn('sun-position-in-devices', '^(devices|test)/', {
       names: ['suncalc'],

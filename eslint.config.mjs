@@ -101,6 +101,10 @@ export default defineConfig(
     rules: {
       'max-lines-per-function': ['error', { max: 80, skipBlankLines: true, skipComments: true }],
       'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        { object: 'AbortSignal', property: 'any', message: 'Use withDeadline, which says why.' },
+      ],
     },
   },
   {

@@ -1,16 +1,19 @@
+import { decodeFile } from '#core/record-file.ts';
 import { openAppendLog } from '#platform/append-log.ts';
 import { ensureFolder } from '#platform/durable-file.ts';
 import { lockFolder } from '#platform/folder-lock.ts';
 import { openStore, type MessageStore, type StoreLimits } from './store.ts';
-import type { StoreOwner } from './store-contents.ts';
+import { receiptAfter, type StoreOwner } from './store-contents.ts';
 import {
   decodeRecord,
   encodeRecord,
+  type KeptReceipt,
   type StoreJournal,
   type StoreRecord,
 } from './store-journal.ts';
 
-const fileName = 'messages';
+/** In the folder of each store. */
+export const storeFileName = 'messages';
 
 /**
  * The store of a real gateway: a folder of its own for each meter key, held by one process, every
@@ -31,6 +34,17 @@ export async function openFileStore(
   }
 }
 
+/**
+ * The newest receipt in the bytes of a store's file; undefined where none has come yet. A gateway may be
+ * writing to the file: what is not whole at its end counts as not yet written.
+ * Refused('record-file') when it is damaged, Fatal('store') when another program wrote it.
+ */
+export function receiptInFile(file: Uint8Array): KeptReceipt | undefined {
+  return decodeFile(file)
+    .records.map(decodeRecord)
+    .reduce<KeptReceipt | undefined>(receiptAfter, undefined);
+}
+
 async function openFileJournal(folder: string): Promise<StoreJournal> {
   await ensureFolder(folder, 0o700);
   const lock = await lockFolder(folder);
@@ -39,7 +53,7 @@ async function openFileJournal(folder: string): Promise<StoreJournal> {
     const onRecord = (payload: Uint8Array): void => {
       found.push(decodeRecord(payload));
     };
-    const log = await openAppendLog({ lock, name: fileName, onRecord });
+    const log = await openAppendLog({ lock, name: storeFileName, onRecord });
     return {
       read() {
         const records = found;

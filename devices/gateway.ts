@@ -25,8 +25,11 @@ export interface GatewayOptions {
   readonly audience: string;
   readonly signer: Signer;
   readonly store: MessageStore;
-  /** Whose receipts count. */
-  readonly ingestionKey: PublicKey;
+  /**
+   * Whose receipts count: the ingestion key that the log names, and before it is changed, as its
+   * operator announces, the next one too. Take an old one out once the log has ended it.
+   */
+  readonly ingestionKeys: readonly [PublicKey, ...PublicKey[]];
   readonly clock: DeviceClock;
   /** A number in [0, 1): spreads reconnecting devices in time. */
   readonly random: () => number;
@@ -139,9 +142,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       sender.fill();
     },
     async settled(level, signal) {
-      const either = AbortSignal.any([signal, stopping.signal]);
-      either.throwIfAborted();
-      while (!isSettled(level, store, parts)) await changes.next(either);
+      signal.throwIfAborted();
+      stopping.signal.throwIfAborted();
+      while (!isSettled(level, store, parts)) await changes.next(signal, stopping.signal);
     },
   };
 }
@@ -185,10 +188,10 @@ function assemble(options: GatewayOptions): Parts {
     onChange: changes.notify,
     wire: options.wire,
   });
-  const { ingestionKey } = options;
+  const { ingestionKeys } = options;
   const { waitingReceipts, waitingRecords } = limits;
   const onChange = changes.notify;
-  const desk = { store, sender, ingestionKey, waitingReceipts, emit, onChange };
+  const desk = { store, sender, ingestionKeys, waitingReceipts, emit, onChange };
   const receipts = createReceiptDesk({ ...desk, onFailure: fail });
   const link = createLink({
     open: () => open(options, receipts),

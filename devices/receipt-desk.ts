@@ -1,3 +1,4 @@
+import { decodeUtf8 } from '#core/bytes.ts';
 import { openReceipt } from '#core/energy/receipt.ts';
 import { Refused } from '#core/errors.ts';
 import type { PublicKey } from '#core/keys.ts';
@@ -9,7 +10,7 @@ export interface ReceiptDeskOptions {
   readonly store: MessageStore;
   readonly sender: Sender;
   /** Whose receipts count. */
-  readonly ingestionKey: PublicKey;
+  readonly ingestionKeys: readonly [PublicKey, ...PublicKey[]];
   /** Receipts that may wait for the store; more are dropped, the next one says it all again. */
   readonly waitingReceipts: number;
   readonly emit: (event: GatewayEvent) => void;
@@ -53,11 +54,11 @@ export function createReceiptDesk(options: ReceiptDeskOptions): ReceiptDesk {
   }
 
   async function honour(bytes: Uint8Array): Promise<void> {
-    const receipt = openReceipt(bytes, options.ingestionKey);
+    const receipt = openReceipt(bytes, ...options.ingestionKeys);
     // Another key's receipts come by the same topic while a meter changes keys.
     if (receipt.kid !== store.state().kid) return;
     for (const { hash, code } of receipt.refused) await putAside(hash, code);
-    const outcome = await store.settle(receipt);
+    const outcome = await store.settle(receipt, decodeUtf8(bytes));
     if (outcome.kind === 'stale') return;
     honoured++;
     const { dropped } = outcome;

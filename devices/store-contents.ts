@@ -3,7 +3,7 @@ import { fromHex, toHex, utf8 } from '#core/bytes.ts';
 import { Fatal } from '#core/errors.ts';
 import { parseMessage } from '#core/energy/message.ts';
 import { emptyChain, extendChain } from '#core/energy/receipt.ts';
-import type { StoreRecord } from './store-journal.ts';
+import type { KeptReceipt, StoreRecord } from './store-journal.ts';
 
 /** A message that was signed and is kept until a receipt says that it is durable elsewhere. */
 export interface StoredMessage {
@@ -33,16 +33,20 @@ export interface Contents {
   sizeBytes: number;
   readonly messages: Map<number, StoredMessage>;
   readonly aside: Map<number, string>;
+  /** The newest, of those that were honoured. */
+  receipt: KeptReceipt | undefined;
 }
 
 export function emptyContents(): Contents {
   const [throughSeq, lastSeq, lastT, sizeBytes] = [0, 0, -1, 0];
   const [messages, aside] = [new Map<number, StoredMessage>(), new Map<number, string>()];
-  return { throughSeq, chain: emptyChain, lastSeq, lastT, sizeBytes, messages, aside };
+  const receipt = undefined;
+  return { throughSeq, chain: emptyChain, lastSeq, lastT, sizeBytes, messages, aside, receipt };
 }
 
 /** One record's effect. The only place that changes contents, so that recovery is the normal path. */
 export function apply(contents: Contents, record: StoreRecord): void {
+  contents.receipt = receiptAfter(contents.receipt, record);
   switch (record.kind) {
     case 'owner':
       return;
@@ -65,6 +69,16 @@ export function apply(contents: Contents, record: StoreRecord): void {
       contents.aside.clear();
       return;
   }
+}
+
+/** The newest receipt once a record is in the journal, by what it was before. */
+export function receiptAfter(
+  before: KeptReceipt | undefined,
+  record: StoreRecord,
+): KeptReceipt | undefined {
+  if (record.kind === 'base') return record.receipt;
+  if (record.kind !== 'through' || record.receipt === undefined) return before;
+  return { jws: record.receipt, seq: record.seq };
 }
 
 function applyMessage(contents: Contents, message: StoredMessage): void {
@@ -110,10 +124,11 @@ function storedMessage(jws: string): StoredMessage {
 
 /** The same contents in as few records as possible. */
 export function snapshot(contents: Contents, { meter, kid }: StoreOwner): readonly StoreRecord[] {
-  const { throughSeq, chain, lastT, messages, aside } = contents;
+  const { throughSeq, chain, lastT, messages, aside, receipt } = contents;
+  const kept = receipt === undefined ? {} : { receipt };
   return [
     { kind: 'owner', v: 1, meter, kid },
-    { kind: 'base', throughSeq, chain: toHex(chain), lastT },
+    { kind: 'base', throughSeq, chain: toHex(chain), lastT, ...kept },
     ...Array.from(messages.values(), ({ jws }) => ({ kind: 'message', jws }) as const),
     ...Array.from(aside, ([seq, code]) => ({ kind: 'aside', seq, code }) as const),
   ];

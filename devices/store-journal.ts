@@ -7,21 +7,34 @@ import {
   integer,
   object,
   oneOf,
+  optional,
   pattern,
   thumbprint,
   type Infer,
 } from '#core/shape.ts';
 import { reasonCode } from '#core/energy/receipt.ts';
 
+const compactJws = pattern('[A-Za-z0-9_.-]{1,65000}');
+/** A receipt as it was received, and the number of messages that it is for. */
+const keptReceipt = object({ jws: compactJws, seq: integer(1) });
+export type KeptReceipt = Infer<typeof keptReceipt>;
+
 const owner = object({ kid: thumbprint, kind: oneOf('owner'), meter: id, v: oneOf(1) });
 const base = object({
   chain: hashHex,
   kind: oneOf('base'),
   lastT: integer(-1),
+  receipt: optional(keptReceipt),
   throughSeq: integer(0),
 });
-const message = object({ jws: pattern('[A-Za-z0-9_.-]{1,65000}'), kind: oneOf('message') });
-const through = object({ chain: hashHex, kind: oneOf('through'), seq: integer(1) });
+const message = object({ jws: compactJws, kind: oneOf('message') });
+/** With the receipt that says so; without one where messages were given up for their age. */
+const through = object({
+  chain: hashHex,
+  kind: oneOf('through'),
+  receipt: optional(compactJws),
+  seq: integer(1),
+});
 const aside = object({ code: reasonCode, kind: oneOf('aside'), seq: integer(1) });
 const retry = object({ kind: oneOf('retry') });
 

@@ -11,7 +11,7 @@ import {
   type StoredMessage,
   type StoreOwner,
 } from './store-contents.ts';
-import type { StoreJournal, StoreRecord } from './store-journal.ts';
+import type { KeptReceipt, StoreJournal, StoreRecord } from './store-journal.ts';
 
 export interface StoreLimits {
   /** How long an unacknowledged message is kept (D4.1: 45 days). */
@@ -61,10 +61,16 @@ export interface MessageStore {
    */
   readonly append: (sign: (seq: number) => string) => Promise<StoredMessage>;
   /**
-   * Drops what a receipt covers, if its chain is the one this store computes. The receipt's signature
-   * is the caller's to check. Refused('key' | 'chain'), Fatal('store-rolled-back').
+   * Drops what a receipt covers, if its chain is the one this store computes, and keeps `jws`, the
+   * receipt as it was received, in the place of one for fewer messages. Its signature is the caller's
+   * to check. Refused('key' | 'chain'), Fatal('store-rolled-back').
    */
-  readonly settle: (receipt: Receipt) => Promise<ReceiptOutcome>;
+  readonly settle: (receipt: Receipt, jws: string) => Promise<ReceiptOutcome>;
+  /**
+   * The newest receipt: what holds the operator to the messages that this store has dropped (D3.1). It
+   * is in the journal's very record that drops them, so that no crash leaves the one without the other.
+   */
+  readonly receipt: () => KeptReceipt | undefined;
   /** Puts a refused message aside: it is kept, and not sent. False when it is not here any more. */
   readonly setAside: (sentHash: string, code: string) => Promise<number | undefined>;
   /** Takes everything put aside back into sending, after somebody has put the reason right. */
@@ -114,7 +120,8 @@ export async function openStore(
     state: () => stateOf(opened),
     get: (seq) => contents.messages.get(seq),
     append: (sign) => serially(() => append(opened, sign)),
-    settle: (receipt) => serially(() => settle(opened, receipt)),
+    settle: (receipt, jws) => serially(() => settle(opened, receipt, jws)),
+    receipt: () => contents.receipt,
     setAside: (sentHash, code) => serially(() => setAside(opened, sentHash, code)),
     retryAside: () => serially(() => retryAside(opened)),
     expire: (nowS) => serially(() => expire(opened, nowS)),
@@ -193,6 +200,7 @@ async function append(
 async function settle(
   { commit, contents, owner }: Opened,
   receipt: Receipt,
+  jws: string,
 ): Promise<ReceiptOutcome> {
   const { kid, throughSeq } = receipt;
   if (kid !== owner.kid) throw new Refused('key', `a receipt for the key ${kid}`);
@@ -207,7 +215,9 @@ async function settle(
     throw new Refused('chain', `${owner.meter}: ${text}`);
   }
   const dropped = throughSeq - contents.throughSeq;
-  if (dropped > 0) await commit({ kind: 'through', seq: throughSeq, chain: toHex(chain) });
+  if (throughSeq > (contents.receipt?.seq ?? 0)) {
+    await commit({ kind: 'through', seq: throughSeq, chain: toHex(chain), receipt: jws });
+  }
   return { kind: 'kept', dropped, resend: receipt.missing };
 }
 

@@ -1,8 +1,9 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { Aedes, type Client, type ConnectPacket, type PublishPacket } from 'aedes';
 import { Failed, Refused } from '#core/errors.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Intake } from '#platform/intake.ts';
+import { addressOf, listenOn, type ListenAddress } from '#platform/listen.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
@@ -12,7 +13,7 @@ import { authenticateMeter } from './meters.ts';
 import { createPacketGuard } from './packet-guard.ts';
 
 export interface BrokerContext {
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAddress;
   /** This broker's name, which every password must carry as `aud`. */
   readonly audience: string;
   readonly clock: Clock;
@@ -68,7 +69,7 @@ export function createBroker(context: BrokerContext): Broker {
     }),
     start: async () => {
       await aedes.listen();
-      await listen(server, context.listen);
+      await listenOn(server, context.listen);
       server.on('error', (error) => {
         died(error);
       });
@@ -90,7 +91,7 @@ export function createBroker(context: BrokerContext): Broker {
           else resolve();
         });
       }),
-    port: () => (server.address() as AddressInfo).port,
+    port: () => addressOf(server).port,
     connections: () => aedes.connectedClients,
   };
 }
@@ -235,17 +236,4 @@ function guard(socket: Socket, limits: BrokerLimits): void {
     socket.destroy(new Error('a packet longer than allowed, or not MQTT'));
     return null;
   };
-}
-
-async function listen(server: Server, { host, port }: BrokerContext['listen']): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const failed = (cause: Error): void => {
-      reject(new Failed('listen', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }));
-    };
-    server.once('error', failed);
-    server.listen({ host, port }, () => {
-      server.off('error', failed);
-      resolve();
-    });
-  });
 }

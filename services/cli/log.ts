@@ -1,15 +1,23 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
 import { Refused } from '#core/errors.ts';
-import { auditFolder } from '#ledger/audit.ts';
-import type { AuditFinding, AuditProgress, AuditReport } from '#ledger/audit.ts';
-import { openLogFolder } from '#ledger/log-folder.ts';
+import type { SignatureCheck } from '#core/certificate/audit/audit-evidence.ts';
+import type { AuditProgress } from '#core/certificate/audit/audit.ts';
+import { auditWholeLog, type AuditReport } from '#core/certificate/audit/audit-log.ts';
+import type { AuditFinding } from '#core/certificate/audit/audit-replay.ts';
+import type { StateStore } from '#core/certificate/state/state-store.ts';
+import { createHourThreads, type HourThreads } from '#platform/hour-threads.ts';
+import { folderLogReader } from '#platform/log-reader.ts';
+import { createSignatureCheck } from '#platform/signature-check.ts';
+import { openStateStore } from '#platform/state-store.ts';
 import { places } from '#standalone/data-folder.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
+import { readPolicy } from './read-file.ts';
 
 /** The folder with the log's static files: a data folder's `log`, or an exported log itself. */
-function logFolderOf(data: string): string {
+export function logFolderOf(data: string): string {
   for (const folder of [places(data).log, data]) {
     if (existsSync(join(folder, 'checkpoint'))) return folder;
   }
@@ -48,35 +56,77 @@ export async function exportLog(
 /** At most this many findings are printed; a log that is wrong is wrong after the first. */
 const findingsShown = 20;
 
+export interface AuditFlags {
+  readonly data: string;
+  readonly json?: boolean;
+  /** Every meter's signature, which takes most of the time. */
+  readonly messages?: boolean;
+  /** A policy file: its quorum must have cosigned. */
+  readonly policy?: string;
+}
+
+/** The messages' content is recomputed all the same; who signed it is then the log's word. */
+const trustMessages: SignatureCheck = { ahead: () => Promise.resolve(), verify: () => undefined };
+
 /**
  * `hourseal log audit`: from files alone. Ends with 0 when the log is right and 1 when it is not; an
  * hour whose evidence is not public (a committed site's, in an exported log) is counted, not judged.
  */
 export async function auditLog(
-  { data, json = false }: { data: string; json?: boolean },
+  { data, json = false, messages = false, policy: policyFile }: AuditFlags,
   terminal: Terminal,
 ): Promise<number> {
   const folder = logFolderOf(data);
-  const report = await audited(folder, (progress) => {
-    if (!json && progress.size > progressFrom) {
-      terminal.err(`\r${progress.entries} of ${progress.size} entries `);
-    }
-  });
+  const policy = policyFile === undefined ? undefined : await readPolicy(policyFile);
+  const signatures = messages ? createSignatureCheck() : trustMessages;
+  const read = folderLogReader(folder);
+  const say = ({ entries, size }: AuditProgress): void => {
+    if (!json && size > progressFrom) terminal.err(`\r${entries} of ${size} entries `);
+  };
+  const report = await withThreads((threads) =>
+    withScratchStore((store) => {
+      const prover = threads.proverOf({ folder }, messages ? 'verify' : 'trust');
+      return audited(auditWholeLog({ read, signatures, prover, policy, store }), say);
+    }),
+  );
   if (typeof report === 'string') {
     terminal.out(`${json ? JSON.stringify({ error: report }) : `the log is wrong: ${report}`}\n`);
     return exitCodes.failed;
   }
   if (json) terminal.out(`${JSON.stringify(report)}\n`);
-  else terminal.out(describeAudit(report, terminal));
+  else terminal.out(describeAudit(report, { messages, policy: policyFile ?? '' }, terminal));
   return report.findings.length === 0 ? exitCodes.verified : exitCodes.failed;
+}
+
+async function withThreads<T>(work: (threads: HourThreads) => Promise<T>): Promise<T> {
+  const threads = createHourThreads();
+  try {
+    return await work(threads);
+  } finally {
+    await threads.close();
+  }
+}
+
+/** What is known of a long log does not fit into memory; nobody needs it when the audit is done. */
+async function withScratchStore<T>(work: (store: StateStore) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'hourseal-audit-'));
+  try {
+    const store = await openStateStore(folder);
+    try {
+      return await work(store);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** The report; or, where not even checkpoint and genesis hold together, what is wrong with them. */
 async function audited(
-  folder: string,
+  audit: AsyncGenerator<AuditProgress, AuditReport>,
   onProgress: (progress: AuditProgress) => void,
 ): Promise<AuditReport | string> {
-  const audit = auditFolder(openLogFolder(folder));
   try {
     for (;;) {
       const turn = await audit.next();
@@ -92,12 +142,19 @@ async function audited(
 /** A small log is audited before anybody wonders how far it is. */
 const progressFrom = 10_000;
 
-function describeAudit(report: AuditReport, { style }: Terminal): string {
+function describeAudit(
+  report: AuditReport,
+  { messages, policy }: { messages: boolean; policy: string },
+  { style }: Terminal,
+): string {
   const { origin, root, entries, hours, leaves, voided, withheld, openChains, findings } = report;
   const lines = [
     style.bold(`${origin}, ${entries} entries, root ${root}`),
     `  ${hours} hours and corrections recomputed from ${leaves} signed messages; ${voided} entries are void, and said to be`,
   ];
+  if (!messages) lines.push("  the meters' signatures were not checked: --messages does that");
+  if (policy === '') lines.push('  no quorum was asked for: --policy FILE says whom you trust');
+  else if (findings.length === 0) lines.push(`  the checkpoint has the quorum of ${policy}`);
   if (withheld > 0)
     lines.push(style.amber(`  ${withheld} hours of committed sites: their evidence is not here`));
   if (openChains > 0) {

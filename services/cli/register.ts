@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256 } from '#crypto';
 import { concat, decodeUtf8, toBase64Url, toHex, utf8 } from '#core/bytes.ts';
@@ -10,18 +10,13 @@ import { canonicalBytes } from '#core/jcs.ts';
 import { signingInput } from '#core/jws.ts';
 import { id, object, oneOf, optional, text, type Infer, type Shape } from '#core/shape.ts';
 import { publicKeyFromPem } from '#core/signer.node.ts';
-import type { Signer } from '#core/signer.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
 import { readKeyFile } from '#platform/keys.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
-import { openInstallation, type Installation } from '#standalone/installation.ts';
-
-/** How long a signature made by these commands may wait to be entered, seconds. */
-const signatureLifeS = 86_400;
-
-export interface RegisterOptions {
-  readonly data: string;
-}
+import type { Installation } from '#standalone/installation.ts';
+import { accountKey, enter, inInstallation, issuerKey, once } from './entering.ts';
+import type { RegisterOptions } from './entering.ts';
+import { writeNewFile } from './read-file.ts';
 
 const ownerShape = object({
   custody: oneOf('own', 'operator'),
@@ -31,7 +26,7 @@ const ownerShape = object({
 });
 type Owner = Infer<typeof ownerShape>;
 
-async function readJson<T>(file: string, shape: Shape<T>): Promise<T> {
+export async function readJson<T>(file: string, shape: Shape<T>): Promise<T> {
   let value: unknown;
   try {
     value = JSON.parse(await readFile(file, 'utf8'));
@@ -45,48 +40,6 @@ async function readJson<T>(file: string, shape: Shape<T>): Promise<T> {
     if (!(cause instanceof Refused)) throw cause;
     throw new Refused(cause.code, `${file}: ${cause.message}`, { cause });
   }
-}
-
-async function inInstallation(
-  { data }: RegisterOptions,
-  work: (installation: Installation) => Promise<void>,
-): Promise<number> {
-  const databaseUrl = process.env.DATABASE_URL;
-  const installation = await openInstallation(data, { databaseUrl });
-  try {
-    await work(installation);
-    return exitCodes.verified;
-  } finally {
-    await installation.close();
-  }
-}
-
-/** Everything of a spec that a signature adds: a nonce of its own and a short life. */
-function once({ clock }: Installation): { nonce: string; notAfter: number } {
-  return { nonce: toBase64Url(randomBytes(16)), notAfter: clock.nowS() + signatureLifeS };
-}
-
-/** Enters all or nothing: a second draft may rest on the first. */
-async function enter(
-  { ledger }: Installation,
-  drafts: readonly SignedDraft[],
-  terminal: Terminal,
-): Promise<void> {
-  for (const outcome of await ledger.submit(drafts)) {
-    if (outcome.result === 'refused') {
-      throw new Refused(outcome.code, `not entered: ${outcome.message}`);
-    }
-    terminal.out(`entry ${outcome.ref.index}: ${outcome.kind}\n`);
-  }
-  await ledger.step();
-}
-
-function issuerKey({ folder }: Installation): Promise<Signer> {
-  return readKeyFile(join(folder.keys, 'issuing-body.pem'));
-}
-
-function accountKey({ folder }: Installation, account: string): Promise<Signer> {
-  return readKeyFile(join(folder.keys, 'accounts', `${account}.pem`));
 }
 
 /** A plant as its file describes it; `owner` only where the account is new. */
@@ -148,7 +101,7 @@ export async function addMeter(
   });
 }
 
-function ownerOf(plants: ReadonlyMap<string, string>, plant: string): string {
+export function ownerOf(plants: ReadonlyMap<string, string>, plant: string): string {
   const account = plants.get(plant);
   if (account === undefined) throw new Refused('plant', `no plant ${plant} is in the log`);
   return account;
@@ -237,8 +190,8 @@ async function writeRequest(installation: Installation, work: MeterKeyWork): Pro
     header: toBase64Url(canonicalBytes(header)),
     spec: decodeUtf8(canonicalBytes(spec)),
   };
-  await writeFile(request, canonicalBytes(saved), { flag: 'wx' });
-  await writeFile(`${request}.sign`, input, { flag: 'wx' });
+  await writeNewFile(request, canonicalBytes(saved));
+  await writeNewFile(`${request}.sign`, input);
   terminal.out(
     `Let the meter sign ${request}.sign, for example\n` +
       `  openssl pkeyutl -sign -rawin -inkey meter.pem -in ${request}.sign -out ${request}.sig\n` +

@@ -9,10 +9,10 @@ import {
   type Crypto,
   type Verify,
 } from './crypto.ts';
+import { keptEquationOf } from './ed25519.browser.ts';
 
 const never: Verify = () => false;
-const { Point } = ed25519;
-type EdwardsPoint = ReturnType<typeof Point.fromBytes>;
+const order = ed25519.Point.Fn.ORDER;
 
 export function sha256(data: Uint8Array): Uint8Array {
   return nobleSha256(data);
@@ -27,25 +27,16 @@ function littleEndian(bytes: Uint8Array): bigint {
  * noble's own `verify` multiplies by the cofactor, and would accept what the server refuses.
  */
 export function ed25519Verifier(publicKey: Uint8Array): Verify {
-  const a = decodePoint(publicKey);
-  if (a === undefined) return never;
+  if (!isAcceptableEd25519Key(publicKey)) return never;
   return (message, signature) => {
     if (!isAcceptableEd25519Signature(signature)) return false;
+    const equation = keptEquationOf(publicKey);
+    if (equation === undefined) return false; // Not on the curve: no signature is good.
     const r = signature.subarray(0, 32);
     const s = littleEndian(signature.subarray(32));
-    const k = littleEndian(sha512(concat(r, publicKey, message))) % Point.Fn.ORDER;
-    const expected = Point.BASE.multiplyUnsafe(s).subtract(a.multiplyUnsafe(k)).toBytes();
-    return equalBytes(expected, r);
+    const k = littleEndian(sha512(concat(r, publicKey, message))) % order;
+    return equalBytes(equation(s, k).toBytes(), r);
   };
-}
-
-function decodePoint(publicKey: Uint8Array): EdwardsPoint | undefined {
-  if (!isAcceptableEd25519Key(publicKey)) return undefined;
-  try {
-    return Point.fromBytes(publicKey, false);
-  } catch {
-    return undefined; // Not on the curve: no signature is good.
-  }
 }
 
 export function es256Verifier(publicKey: Uint8Array): Verify {

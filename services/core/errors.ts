@@ -37,3 +37,12 @@ export function within<T>(name: string, work: () => T): T {
     throw new Refused(cause.code, `${name}: ${cause.message}`, { cause });
   }
 }
+
+/**
+ * Of an error and of what came of the work beside it, the one to go by: what may pass later must not
+ * hide what never will.
+ */
+export function worse(error: unknown, beside: PromiseSettledResult<unknown>): unknown {
+  if (!(error instanceof Failed) || beside.status === 'fulfilled') return error;
+  return beside.reason instanceof Failed ? error : beside.reason;
+}

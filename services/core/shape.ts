@@ -135,13 +135,14 @@ export function record<T>(
       maxProperties: limits.max,
     },
     parse(value, path = '') {
-      const members = Object.entries(asObject(value, path));
-      if (members.length < limits.min || members.length > limits.max) {
+      const given = asObject(value, path) as Readonly<Record<string, unknown>>;
+      const keys = Object.keys(given);
+      if (keys.length < limits.min || keys.length > limits.max) {
         refuse(path, `not ${limits.min} to ${limits.max} members`);
       }
-      for (const [key, member] of members) {
+      for (const key of keys) {
         name.parse(key, `${path}{name}`);
-        item.parse(member, `${path}.${key}`);
+        item.parse(given[key], `${path}.${key}`);
       }
       return value as Readonly<Record<string, T>>;
     },

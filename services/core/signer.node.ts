@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:cr
 import { concat, fromHex, toBase64Url } from './bytes.ts';
 import { isAcceptableEs256Signature } from './crypto.ts';
 import { Refused } from './errors.ts';
-import { parsePublicJwk, type Alg, type PublicKey } from './keys.ts';
+import { parsePublicJwk, type Alg, type OwnKey } from './keys.ts';
 import type { Signer } from './signer.ts';
 import { p256 } from '@noble/curves/nist.js';
 
@@ -22,7 +22,7 @@ export function signerFromPem(pem: string): Signer {
 }
 
 /** A public key from SubjectPublicKeyInfo in PEM, as `openssl pkey -pubout` writes it. */
-export function publicKeyFromPem(pem: string): PublicKey {
+export function publicKeyFromPem(pem: string): OwnKey {
   let key: KeyObject;
   try {
     key = createPublicKey(pem);
@@ -62,7 +62,7 @@ function privateKeyFromSeed(seed: Uint8Array, alg: Alg): KeyObject {
 }
 
 /** Node has no JWK form for keys that are none of ours, such as DSA or brainpool curves. */
-function publicKeyOf(key: KeyObject): PublicKey {
+function publicKeyOf(key: KeyObject): OwnKey {
   try {
     const { crv, kty, x, y } = key.export({ format: 'jwk' });
     if (crv === 'Ed25519') return parsePublicJwk({ crv, kty, x });

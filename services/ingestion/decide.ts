@@ -1,5 +1,8 @@
 import { Refused } from '#core/errors.ts';
 import { parseMessage, type ParsedMessage } from '#core/energy/message.ts';
+import { placeOcmf, type OcmfBinding } from '#core/energy/ocmf.ts';
+import { parseOcmfRecord } from '#core/energy/ocmf-record.ts';
+import { parseSigned } from '#core/energy/signed.ts';
 import type { PublicKey } from '#core/keys.ts';
 
 /** What the register (the log's projection) says of a meter's key. */
@@ -16,6 +19,8 @@ export interface KeyFacts {
   /** Set by `key-end`: a message is good up to these, whenever it arrives (D3.3). */
   readonly lastSeq: number | undefined;
   readonly lastT: number | undefined;
+  /** Of a key that signs OCMF records, and nothing else. */
+  readonly ocmf?: OcmfBinding | undefined;
 }
 
 /** What the log says of itself and its rules. */
@@ -26,7 +31,7 @@ export interface LogFacts {
 }
 
 /** Nobody answers for such bytes: quarantined, bounded for each sender. */
-export type UnsignedCode = 'size' | 'form' | 'key' | 'alg' | 'signature';
+export type UnsignedCode = 'size' | 'form' | 'key' | 'alg' | 'page' | 'signature';
 /**
  * Signed, and yet it takes no seq: one for another log could otherwise be replayed here to fork a
  * key, and one captured and published on another topic could use up the key's next seq.
@@ -59,6 +64,27 @@ export function openMessage(
   return { parsed, key };
 }
 
+/**
+ * A record of a meter that speaks OCMF, which names its device and no key. `bytes` are those that are
+ * kept: the record under the lines that say whose it is. Throws Refused with an UnsignedCode.
+ */
+export function openOcmf(
+  record: Uint8Array,
+  keyOf: (serial: string) => KeyFacts | undefined,
+): Opened & { readonly bytes: Uint8Array } {
+  const { alg, serial } = parseOcmfRecord(record);
+  const key = keyOf(serial);
+  if (key?.ocmf === undefined) {
+    throw new Refused('key', `no key of the device ${serial} is registered`);
+  }
+  const { publicKey, plant, meter, ocmf } = key;
+  if (publicKey.alg !== alg) {
+    throw new Refused('alg', `the record says ${alg}, the key is ${publicKey.alg}`);
+  }
+  const bytes = placeOcmf(record, { kid: publicKey.kid, plant, meter, ocmf });
+  return { parsed: parseSigned(bytes), key, bytes };
+}
+
 export type Judgement =
   | { readonly kind: 'astray'; readonly code: AstrayCode; readonly detail: string }
   | { readonly kind: 'kept'; readonly code: KeptCode | undefined };
@@ -70,7 +96,8 @@ export function judgeSigned(
 ): Judgement {
   const { message } = parsed;
   const { topic, receivedAt, log } = circumstances;
-  if (message.log !== log.origin) {
+  // An OCMF record names no log: that it is meant for this one, its key's entry alone says.
+  if (parsed.ocmf === undefined && message.log !== log.origin) {
     return { kind: 'astray', code: 'log', detail: `meant for the log ${message.log}` };
   }
   if (topic !== key.topic) {

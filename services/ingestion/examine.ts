@@ -1,12 +1,13 @@
 import { sha256 } from '#crypto';
 import { Refused } from '#core/errors.ts';
 import type { ParsedMessage } from '#core/energy/message.ts';
+import { isOcmf } from '#core/energy/ocmf-record.ts';
 import type { Arrival } from '#platform/intake.ts';
-import { judgeSigned, openMessage, type UnsignedCode } from './decide.ts';
+import { judgeSigned, openMessage, openOcmf, type UnsignedCode } from './decide.ts';
 import type { Astray, Kept } from './plan.ts';
 import type { Register, RegisteredKey } from './register.ts';
 
-const unsignedCodes: readonly UnsignedCode[] = ['size', 'form', 'key', 'alg', 'signature'];
+const unsignedCodes: readonly UnsignedCode[] = ['size', 'form', 'key', 'alg', 'page', 'signature'];
 
 /**
  * Everything that can be said of an arrival by itself: form, key, signature, log, topic, plant,
@@ -31,8 +32,13 @@ export async function examine(arrival: Arrival, register: Register): Promise<Kep
 async function examineWith(arrival: Arrival, register: Register): Promise<Kept | Astray> {
   const { topic, receivedAt } = arrival;
   let found: RegisteredKey | undefined;
-  const opened = openMessage(arrival.bytes, (kid) => (found = register.key(kid)));
-  const { parsed, key } = opened;
+  const opened = isOcmf(arrival.bytes)
+    ? openOcmf(arrival.bytes, (serial) => (found = register.ocmfKey(topic, serial)))
+    : {
+        ...openMessage(arrival.bytes, (kid) => (found = register.key(kid))),
+        bytes: arrival.bytes,
+      };
+  const { parsed, key, bytes } = opened;
   const good = await found?.verify(parsed.jws.signingInput, parsed.jws.signature);
   if (good !== true) {
     return astray(arrival, {
@@ -46,7 +52,7 @@ async function examineWith(arrival: Arrival, register: Register): Promise<Kept |
   }
   const judgement = judgeSigned(opened, { topic, receivedAt, log: register.log() });
   if (judgement.kind === 'kept') {
-    return { kind: 'kept', arrival, key, parsed, code: judgement.code };
+    return { kind: 'kept', arrival: { ...arrival, bytes }, key, parsed, code: judgement.code };
   }
   const { code, detail } = judgement;
   const tell = code === 'topic' ? register.keyOfTopic(topic) : key;

@@ -2,6 +2,7 @@ import { Failed } from '#core/errors.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { rest } from '#platform/rest.ts';
 import { rollUp } from './rollup.ts';
 
 export interface HousekeepingLimits {
@@ -10,13 +11,17 @@ export interface HousekeepingLimits {
   readonly rollupBatches: number;
   /** News that nobody fetched; the database is the truth, so they may go (D5, step 3). */
   readonly outboxKeptS: number;
+  /** The newest ones that are kept, however young the others are: while Kafka is away they pile up. */
+  readonly outboxKeptRows: number;
   readonly unsignedKeptS: number;
   readonly sweepRows: number;
 }
 
 const sweepOutboxSql = `
   delete from outbox where outbox_id in (
-    select outbox_id from outbox where created_at < $1 order by outbox_id limit $2)`;
+    select outbox_id from outbox
+     where created_at < $1 or outbox_id <= (select max(outbox_id) - $3 from outbox)
+     order by outbox_id limit $2)`;
 const sweepQuarantineSql = `
   delete from quarantine where quarantine_id in (
     select quarantine_id from quarantine
@@ -48,11 +53,21 @@ export function startHousekeeping(
   const stopping = new AbortController();
   let sweptMs = Number.NEGATIVE_INFINITY;
 
+  const sweepOutbox = async (nowS: number): Promise<void> => {
+    const { outboxKeptS, outboxKeptRows, sweepRows } = limits;
+    let dropped = 0;
+    for (let page = sweepRows; page === sweepRows && !stopping.signal.aborted; dropped += page) {
+      page = await pool.run(sweepOutboxSql, [nowS - outboxKeptS, sweepRows, outboxKeptRows]);
+    }
+    if (dropped === 0) return;
+    logger.warn({ dropped, outboxKeptS, outboxKeptRows }, 'news that nobody fetched were dropped');
+  };
+
   const turn = async (): Promise<void> => {
     if (performance.now() - sweptMs > sweepEveryMs) {
       sweptMs = performance.now();
       const nowS = clock.nowS();
-      await pool.run(sweepOutboxSql, [nowS - limits.outboxKeptS, limits.sweepRows]);
+      await sweepOutbox(nowS);
       await pool.run(sweepQuarantineSql, [nowS - limits.unsignedKeptS, limits.sweepRows]);
     }
     if (context.keepRollups) await rollUp(pool, limits.rollupBatches);
@@ -66,7 +81,7 @@ export function startHousekeeping(
         if (!(error instanceof Failed)) throw error;
         logger.warn({ err: error }, 'housekeeping failed, to be tried again');
       }
-      await pause(limits.rollupEveryMs, stopping.signal);
+      await rest(limits.rollupEveryMs, stopping.signal);
     }
   };
   const ended = work().catch((error: unknown) => {
@@ -78,17 +93,4 @@ export function startHousekeeping(
       await ended;
     },
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const go = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', go);
-      resolve();
-    };
-    const timer = setTimeout(go, ms);
-    signal.addEventListener('abort', go);
-  });
 }

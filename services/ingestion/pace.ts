@@ -15,6 +15,8 @@ export interface Pace {
    * too many wait already. Waits of one sender never shrink, so that its messages keep their order.
    */
   readonly waitMs: (sender: string) => number;
+  /** Whether the next message of this sender may pass at once; counts it where it may. */
+  readonly takes: (sender: string) => boolean;
 }
 
 /** Sender over its quota: slowed down (D4.1). A token bucket each, in real time. */
@@ -23,19 +25,25 @@ export function createPace(limits: PaceLimits, nowMs: () => number): Pace {
   const fullAtMs = new Map<string, number>();
   const everyMs = 1000 / limits.messagesPerSecond;
   const burstMs = limits.burstMessages * everyMs;
+
+  /** Undefined, and nothing counted, where it would have to wait longer. */
+  const take = (sender: string, longestWaitMs: number): number | undefined => {
+    const now = nowMs();
+    const full = Math.max(fullAtMs.get(sender) ?? now, now) + everyMs;
+    const wait = full - burstMs - now;
+    if (wait > longestWaitMs) return undefined;
+    fullAtMs.delete(sender);
+    fullAtMs.set(sender, full);
+    forget(fullAtMs, now, limits.sendersLimit);
+    return Math.max(0, wait);
+  };
   return {
     waitMs: (sender) => {
-      const now = nowMs();
-      const full = Math.max(fullAtMs.get(sender) ?? now, now) + everyMs;
-      const wait = full - burstMs - now;
-      if (wait > limits.longestWaitMs) {
-        throw new Failed('quota', `${sender} sends more than ${limits.messagesPerSecond}/s`);
-      }
-      fullAtMs.delete(sender);
-      fullAtMs.set(sender, full);
-      forget(fullAtMs, now, limits.sendersLimit);
-      return Math.max(0, wait);
+      const wait = take(sender, limits.longestWaitMs);
+      if (wait !== undefined) return wait;
+      throw new Failed('quota', `${sender} sends more than ${limits.messagesPerSecond}/s`);
     },
+    takes: (sender) => take(sender, 0) !== undefined,
   };
 }
 

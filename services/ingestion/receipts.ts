@@ -103,7 +103,8 @@ function createDueList(limits: ReceiptLimits): DueList {
 
 export interface ReceiptContext {
   readonly pool: Pool;
-  readonly signer: Signer;
+  /** Who signs now. Throws where nobody may: then there are no receipts, and `onError` is told. */
+  readonly signer: () => Signer;
   readonly send: SendReceipt;
   readonly onError: (error: unknown) => void;
 }
@@ -175,7 +176,7 @@ async function sendOne(
 ): Promise<void> {
   const head = known ?? (await readHead(pool, key.keyId));
   const gaps = head.throughSeq < head.maxSeq;
-  const receipt = buildReceipt(signer, {
+  const receipt = buildReceipt(signer(), {
     chain: toHex(head.chain),
     kid: key.publicKey.kid,
     missing: gaps ? await readMissing(pool, key.keyId, head.throughSeq) : [],

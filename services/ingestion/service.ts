@@ -1,40 +1,39 @@
-import { Failed } from '#core/errors.ts';
+import { Failed, Refused } from '#core/errors.ts';
 import type { Signer } from '#core/signer.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Arrival, Intake, SendReceipt } from '#platform/intake.ts';
 import type { Logger } from '#platform/logger.ts';
 import { describeServer, type Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
+import { createBacklog, type Backlog } from './backlog.ts';
 import { createBatcher, type Batcher } from './batcher.ts';
 import { defaultIngestionLimits, type IngestionLimits } from './config.ts';
 import { examine } from './examine.ts';
 import { startHousekeeping, type Housekeeping } from './housekeeping.ts';
-import { createPace } from './pace.ts';
+import { createPace, type Pace } from './pace.ts';
 import type { Advance, Astray, Kept } from './plan.ts';
+import { receiptSigner } from './receipt-key.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
-import { createRegister } from './register.ts';
-import { createStore, type Committed } from './store.ts';
+import { createRegister, type Register } from './register.ts';
+import { createStore } from './store.ts';
+import { createTally, type IngestionCounts, type Tally } from './tally.ts';
 
 export interface IngestionContext {
   readonly pool: Pool;
   readonly clock: Clock;
-  /** The ingestion key, as genesis names it: it signs receipts and nothing else. */
-  readonly signer: Signer;
+  /**
+   * The ingestion key: it signs receipts and nothing else. Several while one takes over from another:
+   * the newest signs that the log names.
+   */
+  readonly signer: Signer | readonly Signer[];
   readonly sendReceipt: SendReceipt;
   readonly logger: Logger;
+  /**
+   * What becomes of a message beyond its sender's quota: it waits where its sender alone waits for it
+   * (the default), and is put off to the database where all senders come in one stream.
+   */
+  readonly overQuota?: 'wait' | 'put-off';
   readonly limits?: Partial<IngestionLimits>;
-}
-
-/** What happened since the start, counted by message. */
-export interface IngestionCounts {
-  readonly stored: number;
-  readonly readings: number;
-  readonly duplicates: number;
-  readonly forks: number;
-  /** By reason code, kept and not kept. */
-  readonly refused: Readonly<Record<string, number>>;
-  readonly notAcknowledged: number;
-  readonly receiptsLost: number;
 }
 
 export interface Ingestion extends Service {
@@ -49,23 +48,19 @@ type Item = Promise<Verdict>;
 /** A failure is its own arrival's alone: the others of the batch are stored without it. */
 type Verdict = { readonly of: Kept | Astray | Advance } | { readonly failure: unknown };
 
-/**
- * MQTT or Kafka to verified readings (D4.1). There is no `main.ts` yet: in this version messages
- * come from the embedded broker, which lives in the same process (`standalone`); reading from an
- * external broker is what a process of its own will be for.
- */
+/** MQTT or Kafka to verified readings (D4.1). */
 export function createIngestion(context: IngestionContext): Ingestion {
   const limits = { ...defaultIngestionLimits, ...context.limits };
   const register = createRegister(context.pool, limits);
-  const pace = createPace(limits, () => performance.now());
   const tally = createTally();
   const { died, die } = deathNotice();
   const inFlight = createInFlight();
+  const held = 'kid' in context.signer ? [context.signer] : context.signer;
+  const signer = (): Signer =>
+    receiptSigner(held, { named: register.receiptKeys(), nowS: context.clock.nowS() });
   let running: Running | undefined;
 
-  const take = async (arrival: Arrival): Promise<void> => {
-    const waitMs = pace.waitMs(arrival.sender);
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  const verify: Intake = async (arrival) => {
     if (running === undefined) throw new Failed('stopped', 'ingestion does not run');
     const verdict = examine(arrival, register).then(
       (of) => ({ of }),
@@ -75,15 +70,27 @@ export function createIngestion(context: IngestionContext): Ingestion {
     const ended = await verdict;
     if ('failure' in ended) throw ended.failure;
   };
+  const pace = createPace(limits, () => performance.now());
+  const quota =
+    context.overQuota === 'put-off'
+      ? createBacklog(
+          { ...context, pace, verify, senderOf: ownSender(register), onDeath: die },
+          limits,
+        )
+      : createHold(pace, verify);
 
   return {
     died,
     start: async () => {
       const { timescale } = await describeServer(context.pool);
-      running = run(context, { limits, keepRollups: timescale === undefined, tally, die });
+      await register.refresh();
+      if (register.receiptKeys().length > 0) signer();
+      running = run(context, { limits, keepRollups: timescale === undefined, signer, tally, die });
+      quota.start();
     },
     stop: async () => {
       const { batcher, receipts, housekeeping } = running ?? missing();
+      await within(limits.stopMs, quota.stop());
       running = undefined;
       await within(limits.stopMs, batcher.idle());
       await housekeeping.stop();
@@ -92,10 +99,10 @@ export function createIngestion(context: IngestionContext): Ingestion {
     accept: async (arrival) => {
       inFlight.enter();
       try {
-        await take(arrival);
+        await quota.accept(arrival);
       } catch (error) {
         tally.notAcknowledged();
-        if (!(error instanceof Failed)) {
+        if (!(error instanceof Failed || error instanceof Refused)) {
           context.logger.error({ err: error }, 'a message cannot be stored');
         }
         throw error;
@@ -107,21 +114,49 @@ export function createIngestion(context: IngestionContext): Ingestion {
       await inFlight.none();
       await running?.batcher.idle();
     },
-    counts: () => ({ ...tally.read(), receiptsLost: running?.receipts.lost() ?? 0 }),
+    counts: () => ({
+      ...tally.read(),
+      ...quota.counts(),
+      receiptsLost: running?.receipts.lost() ?? 0,
+    }),
   };
+}
+
+/** Over its quota a sender waits for its acknowledgement, and nobody else does. */
+function createHold(pace: Pace, verify: Intake): Backlog {
+  return {
+    accept: async (arrival) => {
+      const waitMs = pace.waitMs(arrival.sender);
+      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await verify(arrival);
+    },
+    start: () => undefined,
+    stop: () => Promise.resolve(),
+    counts: () => ({ putOff: 0, overflowed: 0 }),
+  };
+}
+
+/**
+ * Behind a broker that knows nothing of meters a topic says who sends. Topics that belong to no meter
+ * have one quota, so that inventing them gains nothing.
+ */
+function ownSender(register: Register): (arrival: Arrival) => string {
+  return ({ sender, topic }) => (register.keyOfTopic(topic) === undefined ? '' : sender);
 }
 
 /** Starts what works while ingestion runs. */
 function run(
-  { pool, clock, signer, sendReceipt, logger }: IngestionContext,
+  { pool, clock, sendReceipt, logger }: IngestionContext,
   {
     limits,
     keepRollups,
+    signer,
     tally,
     die,
   }: {
     readonly limits: IngestionLimits;
     readonly keepRollups: boolean;
+    readonly signer: () => Signer;
     readonly tally: Tally;
     readonly die: (error: unknown) => void;
   },
@@ -175,36 +210,6 @@ interface Running {
   readonly receipts: Receipts;
   readonly batcher: Batcher<Item>;
   readonly housekeeping: Housekeeping;
-}
-
-interface Tally {
-  readonly count: (batch: readonly (Kept | Astray | Advance)[], committed: Committed) => void;
-  readonly notAcknowledged: () => void;
-  readonly read: () => Omit<IngestionCounts, 'receiptsLost'>;
-}
-
-function createTally(): Tally {
-  const counts = { stored: 0, readings: 0, duplicates: 0, forks: 0, notAcknowledged: 0 };
-  const refused: Record<string, number> = {};
-  const refuse = (code: string): void => {
-    refused[code] = (refused[code] ?? 0) + 1;
-  };
-  return {
-    count: (batch, { stored, forks, progress }) => {
-      for (const item of batch) if (item.kind === 'astray') refuse(item.code);
-      for (const { kept, code } of stored) {
-        if (code === undefined) counts.readings += kept.parsed.message.readings.length;
-        else refuse(code);
-      }
-      counts.stored += stored.length;
-      counts.forks += forks.length;
-      for (const { duplicates } of progress) counts.duplicates += duplicates;
-    },
-    notAcknowledged: () => {
-      counts.notAcknowledged++;
-    },
-    read: () => ({ ...counts, refused: { ...refused } }),
-  };
 }
 
 function deathNotice(): { died: Promise<Error>; die: (error: unknown) => void } {

@@ -1,5 +1,6 @@
 import { Failed } from '#core/errors.ts';
 import { inTransaction, type Pool, type Sql } from '#platform/postgres.ts';
+import { announceBatch } from './announce.ts';
 import { loadStored, lockHeads, type LoadedHead } from './heads.ts';
 import { needsLookup, type Head, type Stored } from './place.ts';
 import {
@@ -12,14 +13,7 @@ import {
 } from './plan.ts';
 import { quarantine, type QuarantineLimits } from './quarantine.ts';
 import { touchReadings } from './rollup.ts';
-import {
-  advanceHeads,
-  announce,
-  insertForks,
-  insertMessages,
-  insertReadings,
-  touchPlants,
-} from './write.ts';
+import { advanceHeads, insertForks, insertMessages, insertReadings, touchPlants } from './write.ts';
 
 export interface StoreLimits extends QuarantineLimits {
   /** Heads kept in memory; the others are read when they are needed. */
@@ -70,7 +64,7 @@ export function createStore(pool: Pool, limits: StoreLimits): Store {
       await insertReadings(sql, plan.stored);
       if (limits.keepRollups) await touchReadings(sql, plan.stored);
       await touchPlants(sql, plan.dirty);
-      await announce(sql, plan, nowS);
+      await announceBatch(sql, { plan, astray }, nowS);
       await quarantine(sql, astray, { limits, nowS });
       return { ...plan, behind };
     });

@@ -185,17 +185,3 @@ export async function touchPlants(sql: Sql, dirty: BatchPlan['dirty']): Promise<
     numbers(pairs.map(({ start }) => start)),
   ]);
 }
-
-const announceSql = `
-  insert into outbox (topic, key, value, created_at) values ('ingested', '', $1::jsonb, $2)`;
-
-/** One row a batch: which hours of which plants have news. The ledger does not wait for it. */
-export async function announce(sql: Sql, plan: BatchPlan, nowS: number): Promise<void> {
-  if (plan.stored.length === 0) return;
-  const names = new Map(plan.progress.map(({ key }) => [key.plantId, key.plant]));
-  const plants = [...plan.dirty].map(([plantId, starts]) => ({
-    plant: names.get(plantId) ?? '',
-    starts: [...starts].sort((a, b) => a - b),
-  }));
-  await sql.run(announceSql, [JSON.stringify({ messages: plan.stored.length, plants }), nowS]);
-}

@@ -1,5 +1,5 @@
 import { hourSeconds } from '#core/energy/hours.ts';
-import type { LogState, PlantState } from '#core/certificate/state.ts';
+import type { LogState, PlantState } from '#core/certificate/state/state.ts';
 import type { DirtyHour } from './dirty-store.ts';
 import type { DueHour } from './due-store.ts';
 import type { HourRun } from './hour-inputs.ts';
@@ -92,13 +92,19 @@ function hasEnded(plant: PlantState, start: number, nowS: number): boolean {
  */
 export function createOverdueFinder(): (
   state: LogState,
-  question: { readonly nowS: number; readonly limitHours: number },
+  question: {
+    readonly nowS: number;
+    readonly limitHours: number;
+    readonly busy: ReadonlySet<string>;
+  },
 ) => { readonly plant: string; readonly start: number }[] {
   const firstOpen = new Map<string, number>();
-  return (state, { nowS, limitHours }) => {
+  return (state, { nowS, limitHours, busy }) => {
     const deadlineS = state.genesis?.rules.deadlineS ?? 0;
     const found: { plant: string; start: number }[] = [];
     for (const [name, plant] of state.plants) {
+      // Its hours may be in the state and never come into the log.
+      if (busy.has(name)) continue;
       let start = firstOpen.get(name) ?? plant.sealFrom;
       while (plant.hours.has(start)) start += hourSeconds;
       firstOpen.set(name, start);

@@ -1,5 +1,6 @@
 import { hourSeconds, hourStartOf } from '#core/energy/hours.ts';
 import type { Sql } from '#platform/postgres.ts';
+import { integers, texts } from './columns.ts';
 
 /**
  * Which hours the ledger looks at again. Ingestion touches those of the readings that arrive, the
@@ -84,20 +85,20 @@ export interface DirtyHour {
 
 const dirtySql = `
   select d.plant_id, p.plant, d.start, d.touched from plant_dirty d join plant p using (plant_id)
-  where d.start <= $1 order by d.plant_id, d.start limit $2`;
+  where d.start <= $1 and p.plant <> all($3::text[]) order by d.plant_id, d.start limit $2`;
 const clearDirtySql = `
   delete from plant_dirty d using unnest($1::int[], $2::bigint[], $3::bigint[])
     as r (plant_id, start, touched)
   where d.plant_id = r.plant_id and d.start = r.start and d.touched = r.touched`;
 
-/** Hours that were touched and have ended by `now`: start <= now - 3600. */
+/** Hours that were touched and have ended by `now`: start <= now - 3600; none of `busy` plants. */
 export async function readDirtyHours(
   sql: Sql,
-  { nowS, limitHours }: { nowS: number; limitHours: number },
+  { nowS, limitHours, busy }: { nowS: number; limitHours: number; busy: ReadonlySet<string> },
 ): Promise<DirtyHour[]> {
   const rows = await sql.rows<{ plant_id: number; plant: string; start: number; touched: number }>(
     dirtySql,
-    [nowS - hourSeconds, limitHours],
+    [nowS - hourSeconds, limitHours, texts([...busy])],
   );
   return rows.map(({ plant_id, plant, start, touched }) => ({
     plantId: plant_id,
@@ -111,8 +112,8 @@ export async function readDirtyHours(
 export async function clearDirtyHours(sql: Sql, hours: readonly DirtyHour[]): Promise<void> {
   if (hours.length === 0) return;
   await sql.run(clearDirtySql, [
-    hours.map(({ plantId }) => plantId),
-    hours.map(({ start }) => start),
-    hours.map(({ touched }) => touched),
+    integers(hours.map(({ plantId }) => plantId)),
+    integers(hours.map(({ start }) => start)),
+    integers(hours.map(({ touched }) => touched)),
   ]);
 }

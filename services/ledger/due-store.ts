@@ -1,6 +1,7 @@
 import { fromHex } from '#core/bytes.ts';
 import type { Quarantined } from '#core/energy/batch.ts';
 import type { Sql } from '#platform/postgres.ts';
+import { integers, texts } from './columns.ts';
 
 /** What the ledger remembers beside the log: when to look again, disputes, what was listed. */
 
@@ -11,7 +12,7 @@ export interface DueHour {
 
 const dueSql = `
   select d.plant_id, p.plant, d.start from hour_due d join plant p using (plant_id)
-  where d.due_at <= $1 order by d.due_at limit $2`;
+  where d.due_at <= $1 and p.plant <> all($3::text[]) order by d.due_at limit $2`;
 const incompleteSql = `select plant_id, start from hour_due where plant_id = any($1::int[])`;
 const upsertDueSql = `
   insert into hour_due (plant_id, start, due_at)
@@ -21,13 +22,15 @@ const deleteDueSql = `
   delete from hour_due d using unnest($1::int[], $2::bigint[]) as r (plant_id, start)
   where d.plant_id = r.plant_id and d.start = r.start`;
 
+/** None of `busy` plants. */
 export async function readDueHours(
   sql: Sql,
-  { nowS, limitHours }: { nowS: number; limitHours: number },
+  { nowS, limitHours, busy }: { nowS: number; limitHours: number; busy: ReadonlySet<string> },
 ): Promise<(DueHour & { readonly plant: string })[]> {
   const rows = await sql.rows<{ plant_id: number; plant: string; start: number }>(dueSql, [
     nowS,
     limitHours,
+    texts([...busy]),
   ]);
   return rows.map(({ plant_id, plant, start }) => ({ plantId: plant_id, plant, start }));
 }
@@ -48,13 +51,16 @@ export async function writeDueHours(
 ): Promise<void> {
   if (due.length > 0) {
     await sql.run(upsertDueSql, [
-      due.map(({ plantId }) => plantId),
-      due.map(({ start }) => start),
-      due.map(({ dueAt }) => dueAt),
+      integers(due.map(({ plantId }) => plantId)),
+      integers(due.map(({ start }) => start)),
+      integers(due.map(({ dueAt }) => dueAt)),
     ]);
   }
   if (done.length === 0) return;
-  const values = [done.map(({ plantId }) => plantId), done.map(({ start }) => start)];
+  const values = [
+    integers(done.map(({ plantId }) => plantId)),
+    integers(done.map(({ start }) => start)),
+  ];
   await sql.run(deleteDueSql, values);
 }
 

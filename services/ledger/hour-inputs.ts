@@ -1,13 +1,15 @@
 import { toHex, fromHex } from '#core/bytes.ts';
 import { validAtOf, whyNotCounted } from '#core/certificate/hour-evidence.ts';
-import type { KeyState, LogState, MeterState } from '#core/certificate/state.ts';
+import type { KeyState, LogState, MeterState } from '#core/certificate/state/state.ts';
+import { encodeMessageLeaf } from '#core/energy/batch.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
+import { leafHash } from '#core/tlog/tree.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { ChainBook, ChainNeed } from './chains.ts';
 import { readLatestHours } from './hour-store.ts';
 import { readAfter, readBefore, readDisputes, readForkMessage } from './message-store.ts';
 import { readKeyIds, readProgress, readSeenBeyond, readWithin } from './message-store.ts';
-import type { MessageRow, SeqSpan, Window } from './message-store.ts';
+import type { MessageRow, SeqSpan, Window, WindowRow } from './message-store.ts';
 import { readingsOf } from './readings.ts';
 import { slicer } from './slice.ts';
 import type { HeldKey, HeldMessage, HourInput } from './plan.ts';
@@ -117,11 +119,14 @@ async function gather(sql: Sql, runs: readonly HourRun[], state: LogState): Prom
     }),
   }));
   const all = gathered.flatMap(({ keys }) => keys);
-  const take = async (rows: readonly { n: number; message: MessageRow }[]): Promise<void> => {
-    for (const row of rows) {
-      const key = all[row.n];
-      if (key !== undefined)
-        key.messages.push(await hold(sql, state, { ...key, row: row.message }));
+  const take = async (rows: readonly WindowRow[]): Promise<void> => {
+    for (const { n, message } of rows) {
+      const key = all[n];
+      if (key === undefined) continue;
+      const standsIn = key.key.forks.has(message.seq)
+        ? await readKept(sql, key, message)
+        : undefined;
+      key.messages.push(hold(state, key, standsIn ?? message));
     }
   };
   await take(
@@ -146,7 +151,7 @@ const bracketSteps = [4, 64, 1_024] as const;
 async function bracket(
   sql: Sql,
   gathered: readonly GatheredRun[],
-  take: (rows: readonly { n: number; message: MessageRow }[]) => Promise<void>,
+  take: (rows: readonly WindowRow[]) => Promise<void>,
 ): Promise<void> {
   for (const limit of bracketSteps) {
     const before = gathered.flatMap(({ keys }) => unbracketed(keys, 'before'));
@@ -171,10 +176,7 @@ function unbracketed(keys: readonly GatheredKey[], side: 'before' | 'after'): Wi
 }
 
 /** Wider steps read again what narrower ones found. */
-function fresh(
-  gathered: readonly GatheredRun[],
-  rows: { n: number; message: MessageRow }[],
-): { n: number; message: MessageRow }[] {
+function fresh(gathered: readonly GatheredRun[], rows: readonly WindowRow[]): readonly WindowRow[] {
   if (rows.length === 0) return rows;
   const all = gathered.flatMap(({ keys }) => keys);
   return rows.filter(({ n, message }) => !all[n]?.messages.some(({ seq }) => seq === message.seq));
@@ -184,30 +186,45 @@ function inOrder(messages: readonly HeldMessage[]): HeldMessage[] {
   return [...messages].sort((a, b) => a.seq - b.seq);
 }
 
-/** What a stored row is for an hour; of a fork that is decided, the message that counts. */
-async function hold(
+/** Of a fork that is decided, the message that counts, where it is not the stored one. */
+async function readKept(
   sql: Sql,
-  state: LogState,
-  { kid, key, meter, row }: GatheredKey & { readonly row: MessageRow },
-): Promise<HeldMessage> {
+  { kid, key }: GatheredKey,
+  row: MessageRow,
+): Promise<MessageRow | undefined> {
   const keep = key.forks.get(row.seq)?.keep;
-  const other =
-    keep === undefined || keep === toHex(row.hash)
-      ? undefined
-      : await readForkMessage(sql, kid, fromHex(keep));
-  const { jws, receivedAt } = other ?? row;
+  if (keep === undefined || keep === toHex(row.hash)) return undefined;
+  const other = await readForkMessage(sql, kid, fromHex(keep));
+  // The receipt chain runs over the first, whose hash therefore stays.
+  return other && { ...row, receivedAt: other.receivedAt, jws: other.jws };
+}
+
+/** What a stored row is for an hour. */
+function hold(
+  { genesis }: LogState,
+  { kid, key, meter }: GatheredKey,
+  { seq, receivedAt, code, hash, jws }: MessageRow,
+): HeldMessage {
   const readings = readingsOf(jws);
-  const arrived = { seq: row.seq, receivedAt, readings };
-  const rules = state.genesis?.rules;
-  const isUsable = row.code === undefined || row.code === 'late';
+  const isUsable = code === undefined || code === 'late';
+  const rules = genesis?.rules;
+  const leaf = encodeMessageLeaf({ receivedAt, bytes: jws });
   return {
-    ...arrived,
+    seq,
+    receivedAt,
+    readings,
+    tFirst: readings[0]?.t ?? Infinity,
+    tLast: readings.at(-1)?.t ?? Infinity,
     meter: meter.spec.meter,
     kid,
-    hash: row.hash,
-    jws,
+    hash,
+    leaf,
+    leafHash: leafHash(leaf),
     validAt: validAtOf(meter, readings),
-    counts: isUsable && rules !== undefined && whyNotCounted(key, arrived, rules) === undefined,
+    counts:
+      isUsable &&
+      rules !== undefined &&
+      whyNotCounted(key, { seq, receivedAt, readings }, rules) === undefined,
   };
 }
 

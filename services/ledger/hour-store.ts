@@ -1,23 +1,17 @@
 import type { Quality } from '#core/certificate/kinds.ts';
 import type { Sql } from '#platform/postgres.ts';
+import { hashAt, hashes, integers, joined, texts } from './columns.ts';
+import type { HourFacts } from './draft.ts';
 
 /** Sealed hours, their meter records and the bundles that they issued, as rows. */
 
 export interface HourRow {
   readonly plantId: number;
-  readonly start: number;
   readonly version: number;
   readonly entryIndex: number;
   readonly time: number;
-  readonly generationWh: number;
   readonly certifiedWh: number;
-  readonly consumptionWh: number | undefined;
-  readonly co2G: number | undefined;
-  readonly quality: Quality;
-  readonly messages: number;
-  readonly complete: boolean;
-  readonly batchRoot: Uint8Array;
-  readonly metersRoot: Uint8Array;
+  readonly facts: HourFacts;
 }
 
 export interface RecordRow {
@@ -43,14 +37,18 @@ export interface BundleRow {
 const insertHoursSql = `
   insert into hour_value (plant_id, start, version, entry_index, time, generation_wh, certified_wh,
     consumption_wh, co2_g, quality, messages, complete, batch_root, meters_root)
-  select * from unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[],
-    $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::boolean[],
-    $13::bytea[], $14::bytea[])`;
+  select plant_id, start, version, entry_index, time, generation_wh, certified_wh,
+    consumption_wh, co2_g, quality, messages, complete,
+    ${hashAt('$13')}, ${hashAt('$14')}
+  from unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[],
+      $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::boolean[])
+    with ordinality as r (plant_id, start, version, entry_index, time, generation_wh, certified_wh,
+      consumption_wh, co2_g, quality, messages, complete, n)`;
 const insertRecordsSql = `
   insert into hour_record (entry_index, records, salt, opening)
-  select entry_index, records, salt, opening::jsonb
-  from unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[])
-    as r (entry_index, records, salt, opening)`;
+  select entry_index, substr($2::bytea, start, length), salt, opening::jsonb
+  from unnest($1::bigint[], $3::int[], $4::int[], $5::bytea[], $6::text[])
+    as r (entry_index, start, length, salt, opening)`;
 const deleteBundlesSql = `
   delete from bundle b using unnest($1::text[], $2::bigint[], $3::bigint[]) as r (series, low, high)
   where b.series = r.series and b.range && int8range(r.low, r.high, '[]')`;
@@ -64,28 +62,31 @@ const insertBundlesSql = `
 export async function insertHours(sql: Sql, rows: readonly HourRow[]): Promise<void> {
   if (rows.length === 0) return;
   await sql.run(insertHoursSql, [
-    rows.map(({ plantId }) => plantId),
-    rows.map(({ start }) => start),
-    rows.map(({ version }) => version),
-    rows.map(({ entryIndex }) => entryIndex),
-    rows.map(({ time }) => time),
-    rows.map(({ generationWh }) => generationWh),
-    rows.map(({ certifiedWh }) => certifiedWh),
-    rows.map(({ consumptionWh }) => consumptionWh),
-    rows.map(({ co2G }) => co2G),
-    rows.map(({ quality }) => quality),
-    rows.map(({ messages }) => messages),
-    rows.map(({ complete }) => complete),
-    rows.map(({ batchRoot }) => batchRoot),
-    rows.map(({ metersRoot }) => metersRoot),
+    integers(rows.map(({ plantId }) => plantId)),
+    integers(rows.map(({ facts }) => facts.start)),
+    integers(rows.map(({ version }) => version)),
+    integers(rows.map(({ entryIndex }) => entryIndex)),
+    integers(rows.map(({ time }) => time)),
+    integers(rows.map(({ facts }) => facts.generationWh)),
+    integers(rows.map(({ certifiedWh }) => certifiedWh)),
+    integers(rows.map(({ facts }) => facts.consumptionWh)),
+    integers(rows.map(({ facts }) => facts.co2G)),
+    texts(rows.map(({ facts }) => facts.quality)),
+    integers(rows.map(({ facts }) => facts.messages)),
+    `{${rows.map(({ facts }) => facts.complete).join()}}`,
+    hashes(rows.map(({ facts }) => facts.batchRoot)),
+    hashes(rows.map(({ facts }) => facts.metersRoot)),
   ]);
 }
 
 export async function insertRecords(sql: Sql, rows: readonly RecordRow[]): Promise<void> {
   if (rows.length === 0) return;
+  const records = joined(rows.map((row) => row.records));
   await sql.run(insertRecordsSql, [
-    rows.map(({ entryIndex }) => entryIndex),
-    rows.map(({ records }) => records),
+    integers(rows.map(({ entryIndex }) => entryIndex)),
+    records.bytes,
+    records.starts,
+    records.lengths,
     rows.map(({ salt }) => salt),
     rows.map(({ opening }) => opening),
   ]);
@@ -99,21 +100,21 @@ export async function replaceBundles(
 ): Promise<void> {
   if (cleared.length > 0) {
     await sql.run(deleteBundlesSql, [
-      cleared.map(({ series }) => series),
-      cleared.map(({ from }) => from),
-      cleared.map(({ to }) => to),
+      texts(cleared.map(({ series }) => series)),
+      integers(cleared.map(({ from }) => from)),
+      integers(cleared.map(({ to }) => to)),
     ]);
   }
   if (rows.length === 0) return;
   await sql.run(insertBundlesSql, [
-    rows.map(({ series }) => series),
-    rows.map(({ from }) => from),
-    rows.map(({ to }) => to),
-    rows.map(({ issuedIndex }) => issuedIndex),
-    rows.map(({ hourStart }) => hourStart),
-    rows.map(({ owner }) => owner),
-    rows.map(({ state }) => state),
-    rows.map(({ lastIndex }) => lastIndex),
+    texts(rows.map(({ series }) => series)),
+    integers(rows.map(({ from }) => from)),
+    integers(rows.map(({ to }) => to)),
+    integers(rows.map(({ issuedIndex }) => issuedIndex)),
+    integers(rows.map(({ hourStart }) => hourStart)),
+    texts(rows.map(({ owner }) => owner)),
+    texts(rows.map(({ state }) => state)),
+    integers(rows.map(({ lastIndex }) => lastIndex)),
   ]);
 }
 
@@ -159,7 +160,10 @@ export async function readLatestHours(
     complete: boolean;
     batch_root: Uint8Array;
     meters_root: Uint8Array;
-  }>(latestHoursSql, [hours.map(({ plantId }) => plantId), hours.map(({ start }) => start)]);
+  }>(latestHoursSql, [
+    integers(hours.map(({ plantId }) => plantId)),
+    integers(hours.map(({ start }) => start)),
+  ]);
   return rows.map((row) => ({
     plantId: row.plant_id,
     start: row.start,

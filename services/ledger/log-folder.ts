@@ -1,19 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Refused } from '#core/errors.ts';
+import { Failed, Refused } from '#core/errors.ts';
 import { ensureFolder, syncFolder } from '#platform/durable-file.ts';
 import { lockFolder } from '#platform/folder-lock.ts';
-
-export interface LogFile {
-  /** Below the folder, such as `tile/0/000.p/3`. */
-  readonly path: string;
-  readonly bytes: Uint8Array;
-}
+import { openFilesAhead } from './files-ahead.ts';
+import { createFile, eachFile, isMissing, plain, type LogFile } from './many-files.ts';
 
 /**
  * Where the log's static files lie: tiles, checkpoint, batch files, evidence. What a method wrote is
- * durable when it returns, and a crash leaves each file as it was or as it is to be.
+ * durable when it returns, and after a crash and `recover` each file is as it was or as it is to be.
  */
 export interface LogFolder {
   /** In any order among themselves; what was there is replaced. */
@@ -23,6 +19,13 @@ export interface LogFolder {
    * batches of one root).
    */
   readonly writeNew: (files: readonly LogFile[]) => Promise<Map<string, Uint8Array>>;
+  /** Before anything is read: brings to their places what `writeNew` wrote before a crash. */
+  readonly recover: () => Promise<void>;
+  /**
+   * Some of what `writeNew` put off for a time when nothing else wants the disk (files-ahead.ts);
+   * whether there was anything.
+   */
+  readonly settle: () => Promise<boolean>;
   /** Undefined when there is no such file. */
   readonly read: (path: string) => Promise<Uint8Array | undefined>;
   readonly remove: (path: string) => Promise<void>;
@@ -33,11 +36,14 @@ export interface LogFolder {
   readonly exclusively: (work: () => Promise<void>) => Promise<boolean>;
 }
 
-/** How many files are written at the same time; each waits for the disk, four threads do the waiting. */
-const concurrentWrites = 32;
 const lockFolderName = '.publishing';
+/** 1 GiB: about a million hours of one message. */
+const defaultUnsettledLimitBytes = 1024 * 1024 * 1024;
 
-export function openLogFolder(folder: string): LogFolder {
+export function openLogFolder(
+  folder: string,
+  { unsettledLimitBytes = defaultUnsettledLimitBytes } = {},
+): LogFolder {
   /** Folders that this process has seen or made; they are never removed while it runs. */
   const known = new Set<string>();
 
@@ -50,17 +56,16 @@ export function openLogFolder(folder: string): LogFolder {
     return folders;
   };
 
-  const writeAll = async (
-    files: readonly LogFile[],
-    place: (temporary: string, file: LogFile) => Promise<void>,
-  ): Promise<void> => {
+  const write = async (files: readonly LogFile[]): Promise<void> => {
     const folders = await prepare(files);
-    await eachOf(files, concurrentWrites, async (file) => {
+    const nonce = randomBytes(8).toString('hex');
+    let written = 0;
+    await eachFile(files, async (file) => {
       const path = join(folder, file.path);
-      const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+      const temporary = join(dirname(path), `.${nonce}.${written++}.tmp`);
       try {
-        await writeSynced(temporary, file.bytes);
-        await place(temporary, { ...file, path });
+        await createFile(temporary, file.bytes, { isSynced: true });
+        await rename(temporary, path);
       } catch (error) {
         await rm(temporary, { force: true });
         throw error;
@@ -79,21 +84,16 @@ export function openLogFolder(folder: string): LogFolder {
     }
   };
 
+  const ahead = openFilesAhead({ folder, prepare, unsettledLimitBytes });
+
   return {
-    write: (files) => writeAll(files, (temporary, { path }) => rename(temporary, path)),
+    write,
     async writeNew(files) {
-      const there = new Map<string, Uint8Array>();
-      await writeAll(files, async (temporary, file) => {
-        try {
-          await link(temporary, file.path);
-        } catch (error) {
-          if (!hasCode(error, 'EEXIST')) throw error;
-          there.set(file.path, plain(await readFile(file.path)));
-        }
-        await unlink(temporary);
-      });
+      const there = await ahead.createNew(files);
       return new Map([...there].map(([path, bytes]) => [path.slice(folder.length + 1), bytes]));
     },
+    recover: ahead.recover,
+    settle: ahead.settle,
     read,
     remove: (path) => rm(join(folder, path), { recursive: true, force: true }),
     async exclusively(work) {
@@ -115,39 +115,26 @@ export function openLogFolder(folder: string): LogFolder {
   };
 }
 
-async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'wx');
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Runs `work` on every item, at most `limit` at a time; rejects when one of them does, after all ended. */
-async function eachOf<Item>(
-  items: readonly Item[],
-  limit: number,
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
+/**
+ * The same folder, where what the system says of the disk (full, not permitted, broken) is
+ * Failed('log-folder'): somebody can put it right while the ledger goes on trying.
+ */
+export function withFailures(folder: LogFolder): LogFolder {
+  const failing = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (cause) {
+      if (!(cause instanceof Error) || !('syscall' in cause)) throw cause;
+      throw new Failed('log-folder', `the log's folder: ${cause.message}`, { cause });
+    }
   };
-  const results = await Promise.allSettled(Array.from({ length: limit }, worker));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-function isMissing(error: unknown): boolean {
-  return hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR');
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}
-
-/** Without what Buffer adds: the rest of the program knows bytes alone. */
-function plain(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  return {
+    write: (files) => failing(folder.write(files)),
+    writeNew: (files) => failing(folder.writeNew(files)),
+    recover: () => failing(folder.recover()),
+    settle: () => failing(folder.settle()),
+    read: (path) => failing(folder.read(path)),
+    remove: (path) => failing(folder.remove(path)),
+    exclusively: (work) => failing(folder.exclusively(work)),
+  };
 }

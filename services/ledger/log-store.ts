@@ -1,5 +1,7 @@
 import { Fatal } from '#core/errors.ts';
+import { hashBytes } from '#core/tlog/tree.ts';
 import type { Sql } from '#platform/postgres.ts';
+import { hashAt, hashes, integers, joined, texts } from './columns.ts';
 
 /** What the database holds of the log itself: entries in order, and the newest signed tree head. */
 
@@ -22,13 +24,22 @@ export interface EntryFault {
 const lockSql = `select next_index, time from log_state for update`;
 const nextIndexSql = `select next_index from log_state`;
 const advanceSql = `update log_state set next_index = $2, time = $3 where next_index = $1`;
+/** Rows that are many bytes each: to decode one long value takes less than as many short ones. */
+const groupedEntries = 256;
 const entriesSql = `
-  select index, leaf_hash, data from log_entry where index >= $1 and index < $2 order by index`;
+  select array_agg(index order by index) as indexes,
+    array_agg(octet_length(data) order by index)::bigint[] as lengths,
+    string_agg(leaf_hash, ''::bytea order by index) as leaf_hashes,
+    string_agg(data, ''::bytea order by index) as data
+  from log_entry where index >= $1 and index < $2
+  group by index / ${groupedEntries} order by index / ${groupedEntries}`;
 const entriesByIndexSql = `
   select index, leaf_hash, data from log_entry where index = any($1::bigint[]) order by index`;
 const insertEntriesSql = `
   insert into log_entry (index, leaf_hash, data, kind, time)
-  select * from unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[])`;
+  select index, ${hashAt('$2')}, substr($3::bytea, start, length), kind, time
+  from unnest($1::bigint[], $4::int[], $5::int[], $6::text[], $7::bigint[])
+    with ordinality as r (index, start, length, kind, time, n)`;
 const faultsSql = `
   select entry_index, code, message from entry_fault where entry_index >= $1 and entry_index < $2`;
 const insertFaultSql = `insert into entry_fault (entry_index, code, message) values ($1, $2, $3)`;
@@ -45,17 +56,34 @@ export async function readNextIndex(sql: Sql): Promise<number> {
 
 /** Entries [from, to), ascending, without gaps; Fatal('log-gap') when one is not there. */
 export async function readEntries(sql: Sql, from: number, to: number): Promise<StoredEntry[]> {
-  const rows = await sql.rows<{ index: number; leaf_hash: Uint8Array; data: Uint8Array }>(
-    entriesSql,
-    [from, to],
-  );
-  rows.forEach(({ index }, i) => {
+  const entries = (await sql.rows<GroupRow>(entriesSql, [from, to])).flatMap(entriesOf);
+  entries.forEach(({ index }, i) => {
     if (index !== from + i) throw new Fatal('log-gap', `entry ${from + i} is not in the database`);
   });
-  if (rows.length !== to - from) {
-    throw new Fatal('log-gap', `entry ${from + rows.length} is not in the database`);
+  if (entries.length !== to - from) {
+    throw new Fatal('log-gap', `entry ${from + entries.length} is not in the database`);
   }
-  return rows.map(({ index, leaf_hash, data }) => ({ index, leafHash: leaf_hash, data }));
+  return entries;
+}
+
+interface GroupRow {
+  indexes: number[];
+  lengths: number[];
+  leaf_hashes: Uint8Array;
+  data: Uint8Array;
+}
+
+function entriesOf({ indexes, lengths, leaf_hashes, data }: GroupRow): StoredEntry[] {
+  let end = 0;
+  return indexes.map((index, i) => {
+    const start = end;
+    end += lengths[i] ?? 0;
+    return {
+      index,
+      leafHash: leaf_hashes.subarray(i * hashBytes, (i + 1) * hashBytes),
+      data: data.subarray(start, end),
+    };
+  });
 }
 
 /** Those of `indexes` that there are, ascending. */
@@ -68,6 +96,15 @@ export async function readEntriesByIndex(
     [indexes],
   );
   return rows.map(({ index, leaf_hash, data }) => ({ index, leafHash: leaf_hash, data }));
+}
+
+/** Index and time of the last `limit` entries before `size`, the last one first. */
+export async function readLastTimes(
+  sql: Sql,
+  size: number,
+  limit: number,
+): Promise<{ index: number; time: number }[]> {
+  return sql.rows<{ index: number; time: number }>(timesSql, [size, limit]);
 }
 
 export async function readFaults(
@@ -92,12 +129,15 @@ export async function appendEntries(
   from: number,
   { entries, time }: { entries: readonly NewEntry[]; time: number },
 ): Promise<void> {
+  const data = joined(entries.map((entry) => entry.data));
   await sql.run(insertEntriesSql, [
-    entries.map(({ index }) => index),
-    entries.map(({ leafHash }) => leafHash),
-    entries.map(({ data }) => data),
-    entries.map(({ kind }) => kind),
-    entries.map((entry) => entry.time),
+    integers(entries.map(({ index }) => index)),
+    hashes(entries.map(({ leafHash }) => leafHash)),
+    data.bytes,
+    data.starts,
+    data.lengths,
+    texts(entries.map(({ kind }) => kind)),
+    integers(entries.map((entry) => entry.time)),
   ]);
   if ((await sql.run(advanceSql, [from, from + entries.length, time])) !== 1) {
     throw new Fatal('log-moved', `entry ${from} was appended by somebody without the lock`);
@@ -110,16 +150,24 @@ export interface StoredCheckpoint {
   /** For each level of tiles the hashes of its partial tile, joined; empty where there is none. */
   readonly edge: readonly Uint8Array[];
   readonly note: Uint8Array | undefined;
-  /** What the static files show. */
+  /** Up to where tiles and bundles are durable as files. */
+  readonly writtenSize: number;
+  /** What the static file `checkpoint` shows. */
   readonly publishedSize: number;
 }
 
-const checkpointSql = `select tree_size, root, edge, note, published_size from checkpoint`;
+const checkpointSql = `
+  select tree_size, root, edge, note, written_size, published_size from checkpoint`;
 const lockCheckpointSql = `${checkpointSql} for update`;
 const swapSql = `
   update checkpoint set tree_size = $2, root = $3, edge = $4::bytea[], note = $5
   where tree_size = $1`;
-const publishedSql = `update checkpoint set published_size = $1 where published_size < $1`;
+const writtenSql = `update checkpoint set written_size = $1 where written_size < $1`;
+const publishedSql = `
+  with gone as (delete from pending_checkpoint where tree_size = $1)
+  update checkpoint set published_size = $1 where published_size < $1`;
+const timesSql = `
+  select index, time from log_entry where index < $1 order by index desc limit $2`;
 const insertTilesSql = `
   insert into pending_tile (path, data) select * from unnest($1::text[], $2::bytea[])
   on conflict (path) do nothing`;
@@ -132,6 +180,7 @@ interface CheckpointRow {
   root: Uint8Array;
   edge: Uint8Array[];
   note: Uint8Array | null;
+  written_size: number;
   published_size: number;
 }
 
@@ -145,6 +194,7 @@ export async function readCheckpoint(
     root: row.root,
     edge: row.edge,
     note: row.note ?? undefined,
+    writtenSize: row.written_size,
     publishedSize: row.published_size,
   };
 }
@@ -181,6 +231,11 @@ export async function deletePendingTiles(sql: Sql, paths: readonly string[]): Pr
   await sql.run(deleteTilesSql, [paths]);
 }
 
+export async function noteWritten(sql: Sql, size: number): Promise<void> {
+  await sql.run(writtenSql, [size]);
+}
+
+/** The checkpoint of `size` is not pending from then on. */
 export async function notePublished(sql: Sql, size: number): Promise<void> {
   await sql.run(publishedSql, [size]);
 }

@@ -8,10 +8,11 @@ import { readLedgerConfig } from './config.ts';
 import { createLedger } from './service.ts';
 
 const logger = createLogger({ name: 'ledger' });
-const { databaseUrl, folder, secretsFolder, keyFile, limits } = readLedgerConfig(process.env);
+const { databaseUrl, keyFile, nextKeyFile, ...rest } = readLedgerConfig(process.env);
 await migrate(databaseUrl);
 const pool = createPool(databaseUrl, { applicationName: 'hourseal ledger' });
-const signer = await readKeyFile(keyFile);
-const context = { pool, clock: systemClock, signer, folder, secretsFolder, logger, limits };
+const keyFiles = nextKeyFile === undefined ? [keyFile] : [keyFile, nextKeyFile];
+const signer = await Promise.all(keyFiles.map((path) => readKeyFile(path)));
+const context = { pool, clock: systemClock, signer, logger, ...rest };
 process.exitCode = await runUntilSignal(createLedger(context), { logger });
 await pool.close();

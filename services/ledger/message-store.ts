@@ -1,5 +1,7 @@
 import { hourSeconds } from '#core/energy/hours.ts';
+import { hashBytes } from '#core/tlog/tree.ts';
 import type { Sql } from '#platform/postgres.ts';
+import { integers } from './columns.ts';
 
 /** What ingestion stored, read in bulk for sealing. */
 
@@ -7,8 +9,6 @@ export interface MessageRow {
   readonly keyId: number;
   readonly seq: number;
   readonly receivedAt: number;
-  readonly tFirst: number;
-  readonly tLast: number;
   readonly code: string | undefined;
   readonly hash: Uint8Array;
   readonly jws: Uint8Array;
@@ -22,81 +22,108 @@ export interface Window {
   readonly to: number;
 }
 
-const columns = `w.n, m.key_id, m.seq, m.received_at, m.t_first, m.t_last, m.code, m.hash, m.jws`;
+/** Rows that are many messages each: to decode one long value takes less than as many short ones. */
+const groupedSeqs = 256;
+const grouped = (from: string): string => `
+  select w.n, m.key_id,
+    array_agg(m.seq order by m.seq) as seqs,
+    array_agg(m.received_at order by m.seq) as received,
+    array_agg(m.code order by m.seq) as codes,
+    string_agg(m.hash, ''::bytea order by m.seq) as hashes,
+    array_agg(octet_length(m.jws) order by m.seq)::bigint[] as lengths,
+    string_agg(m.jws, ''::bytea order by m.seq) as jws
+  ${from}
+  group by w.n, m.key_id, m.seq / ${groupedSeqs}`;
 const windows = `
   unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[]) as w (n, key_id, from_t, to_t)`;
 /** A message lies within one closed hour, so one that begins by to_t ends within an hour of it. */
-const withinSql = `
-  select ${columns} from ${windows}
+const withinSql = grouped(`
+  from ${windows}
   join message m on m.key_id = w.key_id and m.t_last between w.from_t and w.to_t + ${hourSeconds}
-    and m.t_first <= w.to_t`;
+    and m.t_first <= w.to_t`);
 /** Only what was accepted, or may be by a decision, can bracket an hour. */
 const usable = `(code is null or code = 'late')`;
-const beforeSql = `
-  select ${columns} from ${windows}
+const beforeSql = grouped(`
+  from ${windows}
   cross join lateral (
     select * from message b where b.key_id = w.key_id and b.t_last < w.from_t and ${usable}
-    order by b.t_last desc, b.seq desc limit $5) m`;
-const afterSql = `
-  select ${columns} from ${windows}
+    order by b.t_last desc, b.seq desc limit $5) m`);
+const afterSql = grouped(`
+  from ${windows}
   cross join lateral (
     select * from message a where a.key_id = w.key_id and a.t_last > w.to_t and a.t_first > w.to_t
       and ${usable}
-    order by a.t_last, a.seq limit $5) m`;
+    order by a.t_last, a.seq limit $5) m`);
 
-interface Row {
+interface GroupRow {
   n: number;
   key_id: number;
-  seq: number;
-  received_at: number;
-  t_first: number;
-  t_last: number;
-  code: string | null;
-  hash: Uint8Array;
+  seqs: number[];
+  received: number[];
+  codes: (string | null)[];
+  hashes: Uint8Array;
+  lengths: number[];
   jws: Uint8Array;
 }
 
-function decode(row: Row): { n: number; message: MessageRow } {
-  return {
-    n: row.n,
-    message: {
-      keyId: row.key_id,
-      seq: row.seq,
-      receivedAt: row.received_at,
-      tFirst: row.t_first,
-      tLast: row.t_last,
-      code: row.code ?? undefined,
-      hash: row.hash,
-      jws: row.jws,
-    },
-  };
+/** A message of window `n`. */
+export interface WindowRow {
+  readonly n: number;
+  readonly message: MessageRow;
 }
 
-function valuesOf(list: readonly Window[]): readonly (readonly number[])[] {
+function messagesOf(row: GroupRow): WindowRow[] {
+  let end = 0;
+  return row.seqs.map((seq, i) => {
+    const from = end;
+    end += row.lengths[i] ?? 0;
+    return {
+      n: row.n,
+      message: {
+        keyId: row.key_id,
+        seq,
+        receivedAt: row.received[i] ?? 0,
+        code: row.codes[i] ?? undefined,
+        hash: row.hashes.subarray(i * hashBytes, (i + 1) * hashBytes),
+        jws: row.jws.subarray(from, end),
+      },
+    };
+  });
+}
+
+function valuesOf(list: readonly Window[]): readonly string[] {
   return [
-    list.map(({ n }) => n),
-    list.map(({ keyId }) => keyId),
-    list.map(({ from }) => from),
-    list.map(({ to }) => to),
+    integers(list.map(({ n }) => n)),
+    integers(list.map(({ keyId }) => keyId)),
+    integers(list.map(({ from }) => from)),
+    integers(list.map(({ to }) => to)),
   ];
 }
 
-/** Messages with a reading in one of the windows, both ends included. */
-export async function readWithin(sql: Sql, list: readonly Window[]) {
+/** Messages with a reading in one of the windows, both ends included; in any order. */
+export async function readWithin(sql: Sql, list: readonly Window[]): Promise<WindowRow[]> {
   if (list.length === 0) return [];
-  return (await sql.rows<Row>(withinSql, valuesOf(list))).map(decode);
+  return (await sql.rows<GroupRow>(withinSql, valuesOf(list))).flatMap(messagesOf);
 }
 
 /** The last `limit` usable messages that end before each window. */
-export async function readBefore(sql: Sql, list: readonly Window[], limit: number) {
+export async function readBefore(
+  sql: Sql,
+  list: readonly Window[],
+  limit: number,
+): Promise<WindowRow[]> {
   if (list.length === 0) return [];
-  return (await sql.rows<Row>(beforeSql, [...valuesOf(list), limit])).map(decode);
+  return (await sql.rows<GroupRow>(beforeSql, [...valuesOf(list), limit])).flatMap(messagesOf);
 }
 
 /** The first `limit` usable messages that begin after each window. */
-export async function readAfter(sql: Sql, list: readonly Window[], limit: number) {
+export async function readAfter(
+  sql: Sql,
+  list: readonly Window[],
+  limit: number,
+): Promise<WindowRow[]> {
   if (list.length === 0) return [];
-  return (await sql.rows<Row>(afterSql, [...valuesOf(list), limit])).map(decode);
+  return (await sql.rows<GroupRow>(afterSql, [...valuesOf(list), limit])).flatMap(messagesOf);
 }
 
 const keyIdsSql = `

@@ -2,8 +2,8 @@ import { equalBytes, toHex } from '#core/bytes.ts';
 import { commitmentSalt } from '#core/certificate/commitment.ts';
 import { batchMessages, hourOfBatch, type MeterMessage } from '#core/certificate/hour-evidence.ts';
 import type { OpenDisputes } from '#core/certificate/hour-evidence.ts';
-import { metersOfHour, type LogState, type MeterState } from '#core/certificate/state.ts';
-import { compareLeaves, encodeMessageLeaf } from '#core/energy/batch.ts';
+import { metersOfHour, type LogState, type MeterState } from '#core/certificate/state/state.ts';
+import { compareLeaves } from '#core/energy/batch.ts';
 import { isMeterComplete, type SeenMessage } from '#core/energy/completeness.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { meterLeaves, meterRecordOf, type MeterRecord } from '#core/energy/meter-record.ts';
@@ -14,10 +14,12 @@ import type { LatestHour } from './hour-store.ts';
 
 /** Decides what becomes of a plant's hour (D4.3), from rows, without doing any of it. */
 
-/** A message as it is stored, with what an hour needs of it. */
-export interface HeldMessage extends MeterMessage {
+/** A message as it is stored, with what the hours need of it: at the turn of an hour it is of both. */
+export interface HeldMessage extends MeterMessage, SeenMessage {
   readonly hash: Uint8Array;
-  readonly jws: Uint8Array;
+  /** As the log keeps it (D3.2), and its hash in a batch tree. */
+  readonly leaf: Uint8Array;
+  readonly leafHash: Uint8Array;
   /** Counts for energy (D4.1): accepted, or late and accepted by a decision, and not set aside. */
   readonly counts: boolean;
 }
@@ -74,6 +76,8 @@ export type HourPlan = {
       }
   );
 
+type HourMeters = ReturnType<typeof metersOfHour>;
+
 const noDisputes: OpenDisputes = new Map();
 
 /** Corrections of an hour that stays incomplete are at least this far apart (D4.3). */
@@ -91,12 +95,13 @@ export function planHour(input: HourInput, context: PlanContext): HourPlan {
   const isFirst = !found.hours.has(start);
   const within = start >= found.sealFrom && start < (found.spec.endsAt ?? Infinity);
   if (isFirst && !within) return nothing(false);
-  const complete = isPlantComplete(input, state);
+  const meters = metersOfHour(state, plant, start);
+  const complete = isPlantComplete(input, state, meters);
   if (isFirst && !complete && nowS < end + rules.deadlineS) {
     return { action: 'wait', dueAt: end + rules.deadlineS, disputes: noDisputes };
   }
   if (!isFirst && latest === undefined) return nothing(false);
-  const planned = sealHour(input, context, complete);
+  const planned = sealHour(input, context, { complete, meters });
   if (latest === undefined) return planned;
   const { disputes } = planned;
   if (isSettled(latest, planned.facts)) return nothing(complete || latest.complete, disputes);
@@ -110,10 +115,8 @@ function nothing(complete: boolean, disputes = noDisputes): HourPlan {
 }
 
 /** All meters that are waited for are complete, and there is one: a plant without any waits too (D4.3). */
-function isPlantComplete({ plant, start, keys }: HourInput, state: LogState): boolean {
-  const awaited = metersOfHour(state, plant, start).filter(([, meter]) =>
-    isAwaited(state, meter, start + hourSeconds),
-  );
+function isPlantComplete({ start, keys }: HourInput, state: LogState, meters: HourMeters): boolean {
+  const awaited = meters.filter(([, meter]) => isAwaited(state, meter, start + hourSeconds));
   return (
     awaited.length > 0 && awaited.every(([, meter]) => isComplete(state, meter, { start, keys }))
   );
@@ -163,15 +166,7 @@ function seenOf(key: HeldKey | undefined): SeenMessage[] {
       });
     }
     previous = message.seq;
-    const { readings } = message;
-    seen.push({
-      kid: key.kid,
-      seq: message.seq,
-      tFirst: readings[0]?.t ?? Infinity,
-      tLast: readings.at(-1)?.t ?? Infinity,
-      counts: message.counts,
-      validAt: message.validAt,
-    });
+    seen.push(message);
   }
   return seen;
 }
@@ -179,9 +174,9 @@ function seenOf(key: HeldKey | undefined): SeenMessage[] {
 function sealHour(
   { plant, start, latest, keys, disputes }: HourInput,
   { state, nowS, secretOf }: PlanContext,
-  complete: boolean,
+  { complete, meters }: { complete: boolean; meters: HourMeters },
 ): Extract<HourPlan, { action: 'seal' }> {
-  const messages = metersOfHour(state, plant, start)
+  const messages = meters
     .flatMap(([, { kids }]) =>
       batchMessages(
         kids.flatMap((kid) => keys.get(kid)?.messages.filter(({ counts }) => counts) ?? []),
@@ -189,9 +184,7 @@ function sealHour(
       ),
     )
     .sort(compareLeaves);
-  const leaves = messages.map(({ receivedAt, jws }) =>
-    encodeMessageLeaf({ receivedAt, bytes: jws }),
-  );
+  const leaves = messages.map(({ leaf }) => leaf);
   const hour = hourOfBatch(state, { plant, start }, { messages, disputes });
   const chains = lastOfEachKey(messages).map((last) => keyStateAt(keys.get(last.kid), last));
   const records = recordsOf(hour, { start, messages, chains, state });
@@ -222,7 +215,7 @@ function sealHour(
       quality: hour.quality,
       messages: leaves.length,
       complete,
-      batchRoot: treeRoot(leaves.map(leafHash)),
+      batchRoot: treeRoot(messages.map((message) => message.leafHash)),
       metersRoot: treeRoot(encoded.map(leafHash)),
       records: encoded,
       committed: committedOf(hour, {
@@ -312,7 +305,7 @@ function recordsOf(
         const at = byKid.get(kid);
         if (at === undefined) return [];
         const { throughSeq, chainBytes, missing } = at;
-        return [{ kid, throughSeq, chain: toHex(chainBytes), missing }];
+        return [{ chain: toHex(chainBytes), kid, missing, throughSeq }];
       }),
       leafOf: ({ kid, seq }) => {
         const leaf = places.get(`${kid} ${seq}`);

@@ -2,9 +2,9 @@ import { fromHex } from '#core/bytes.ts';
 import { Fatal } from '#core/errors.ts';
 import type { Judgement } from '#core/certificate/fold.ts';
 import { specOf, type Range, type SpecOf } from '#core/certificate/kinds.ts';
-import { issuedRangesOf, type IssuedRange } from '#core/certificate/series.ts';
-import { seriesOfPlant, type LogState } from '#core/certificate/state.ts';
-import { parsePublicJwk } from '#core/keys.ts';
+import { type IssuedRange, issuedRangesOf, noSeries } from '#core/certificate/state/series.ts';
+import { seriesOfPlant, type LogState } from '#core/certificate/state/state.ts';
+import { parseMeterJwk } from '#core/keys.ts';
 import { encodeFramed } from '#core/energy/evidence-file.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { HourFacts } from './draft.ts';
@@ -12,7 +12,8 @@ import { touchHours } from './dirty-store.ts';
 import { insertHours, insertRecords, readLatestHours, replaceBundles } from './hour-store.ts';
 import type { BundleRow, HourRow, RecordRow } from './hour-store.ts';
 import { endKey, freezeKey, insertGenesis, insertKey, insertMeter } from './register-store.ts';
-import { insertPlant, readPlantIds, updatePlant, updateRules } from './register-store.ts';
+import { insertPlant, readPlantIds, updateIngestionKeys, updatePlant } from './register-store.ts';
+import { updateRules } from './register-store.ts';
 
 /** An entry that broke no rule and has just been folded; `facts` where the ledger planned it itself. */
 export interface Folded {
@@ -47,6 +48,8 @@ async function projectRegister(
       const { nonce: _nonce, notAfter: _notAfter, ...body } = specOf.rules.parse(entry.spec);
       return updateRules(sql, body);
     }
+    case 'ingestion-key':
+      return updateIngestionKeys(sql, state.genesis?.ingestionKeys ?? []);
     case 'plant':
       return insertPlant(sql, specOf.plant.parse(entry.spec));
     case 'plant-change': {
@@ -59,7 +62,7 @@ async function projectRegister(
       return insertMeter(sql, specOf.meter.parse(entry.spec));
     case 'key': {
       const spec = specOf.key.parse(entry.spec);
-      return insertKey(sql, { kid: parsePublicJwk(spec.jwk).kid, spec }, index);
+      return insertKey(sql, { kid: parseMeterJwk(spec.jwk).kid, spec }, index);
     }
     case 'key-end': {
       const spec = specOf['key-end'].parse(entry.spec);
@@ -124,12 +127,12 @@ async function projectHours(sql: Sql, state: LogState, folded: readonly Folded[]
       throw new Fatal('register', `the register lacks what the log says of ${facts.plant}`);
     }
     rows.push({
-      ...facts,
-      version: facts.version > 0 ? facts.version : (versions.get(facts) ?? 1),
       plantId,
+      version: facts.version > 0 ? facts.version : (versions.get(facts) ?? 1),
       entryIndex,
       time: folded[i]?.judgement.entry?.time ?? 0,
       certifiedWh: hour.certifiedWh,
+      facts,
     });
     records.push({
       entryIndex,
@@ -217,7 +220,7 @@ async function projectBundles(sql: Sql, state: LogState, folded: readonly Folded
   const firstNew = folded[0]?.judgement.ref.index ?? 0;
   for (const { judgement } of folded) {
     for (const { series, range } of changesOf(judgement)) {
-      const found = state.series.get(series) ?? { ranges: [] };
+      const found = state.series.get(series) ?? noSeries;
       for (const issued of issuedRangesOf(found, range)) {
         changed.set(`${series} ${issued.from}`, { series, range: issued });
       }

@@ -1,18 +1,25 @@
-import { decodeUtf8 } from '#core/bytes.ts';
+import { decodeUtf8, toBase64 } from '#core/bytes.ts';
 import { Failed, Refused } from '#core/errors.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
 import { specOf, type Item } from '#core/certificate/kinds.ts';
-import type { IncludedLeaf, ProofParts } from '#core/certificate/proof.ts';
-import { issuedRangesOf, piecesWithin } from '#core/certificate/series.ts';
-import { seriesOfPlant, type LogState } from '#core/certificate/state.ts';
+import type { IncludedLeaf, ProofParts } from '#core/certificate/proof/proof.ts';
+import { issuedRangesOf, noSeries, piecesWithin } from '#core/certificate/state/series.ts';
+import { advanceStateTree, countAsOf, encodePiece } from '#core/certificate/state/state-tree.ts';
+import {
+  encodeStateLeaf,
+  piecesAsOf,
+  stateHashReader,
+} from '#core/certificate/state/state-tree.ts';
+import { seriesOfPlant, type LogState } from '#core/certificate/state/state.ts';
 import { batchPath, parseBatchFile, parseMessageLeaf } from '#core/energy/batch.ts';
+import { isPlacedOcmf } from '#core/energy/ocmf.ts';
 import { parseRecords } from '#core/energy/evidence-file.ts';
 import { parseMeterRecord } from '#core/energy/meter-record.ts';
 import { parseCheckpoint, type Checkpoint } from '#core/tlog/checkpoint.ts';
 import { parseNote } from '#core/tlog/note.ts';
-import { proveInclusion } from '#core/tlog/proof.ts';
+import { proveInclusion, type HashReader } from '#core/tlog/proof.ts';
 import { tileHashReader } from '#core/tlog/tile.ts';
-import { inclusionPath, leafHash } from '#core/tlog/tree.ts';
+import { inclusionPath, leafHash, treeRoot } from '#core/tlog/tree.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { LogFolder } from './log-folder.ts';
 import { readEntriesByIndex } from './log-store.ts';
@@ -31,6 +38,8 @@ export interface ProofSource {
 
 /** Tiles kept while many certificates are proved; each is 8 KiB at most. */
 const cachedTiles = 1_000;
+/** Hashes kept likewise: those between the levels of tiles are worked out from up to 128 others. */
+const rememberedHashes = 65_536;
 
 /** Failed('not-published') when the log has no checkpoint yet. */
 export async function openProofSource({
@@ -46,14 +55,20 @@ export async function openProofSource({
   if (note === undefined) throw new Failed('not-published', 'there is no checkpoint yet');
   const checkpoint: Checkpoint = parseCheckpoint(parseNote(note).text);
   const { size } = checkpoint;
-  const read = tileHashReader(cached(folder.read), size);
+  const read = remembering(tileHashReader(cached(folder.read), size));
   return {
     size,
     async collect(bundle) {
-      const { plant, hour, indexes } = whatConcerns(await state(), bundle);
+      const log = await state();
+      const { plant, hour, indexes } = whatConcerns(log, bundle);
+      const shown = await stateOf(log, { bundle, size });
+      if (shown !== undefined) indexes.push(shown.entry);
       if (hour >= size) throw new Failed('not-published', `entry ${hour} is not published yet`);
       const covered = indexes.filter((index) => index < size);
-      const stored = await readEntriesByIndex(pool, covered);
+      const [stored, records] = await Promise.all([
+        readEntriesByIndex(pool, covered),
+        recordsOf(pool, hour),
+      ]);
       if (stored.length < covered.length) {
         throw new Failed(
           'entry',
@@ -68,9 +83,19 @@ export async function openProofSource({
       const issuing = entries.find(({ index }) => index === hour);
       if (issuing === undefined)
         throw new Failed('entry', `entry ${hour} of ${plant} is not there`);
-      const records = await recordsOf(pool, hour);
       const messages = await messagesOf(folder, batchRootOf(issuing.data), records);
-      return { bundle, checkpoint: decodeUtf8(note), entries, hour, messages, records };
+      const checkpointText = decodeUtf8(note);
+      const { from, series, to } = bundle;
+      return {
+        // In the order of JCS, as all of it, which is the quickest to write.
+        bundle: { from, series, to },
+        checkpoint: checkpointText,
+        entries,
+        hour,
+        messages,
+        records,
+        state: shown,
+      };
     },
   };
 }
@@ -92,6 +117,29 @@ function cached(read: LogFolder['read']): LogFolder['read'] {
   };
 }
 
+/** A hash of a perfect subtree never changes, and the paths of a log's entries share most of theirs. */
+function remembering(read: HashReader): HashReader {
+  const known = new Map<string, Uint8Array>();
+  return async (coordinates) => {
+    const found = coordinates.map(({ level, index }) => known.get(`${level} ${index}`));
+    const missing = coordinates.filter((_, i) => found[i] === undefined);
+    if (missing.length === 0) return found.filter((hash) => hash !== undefined);
+    const hashes = await read(missing);
+    missing.forEach(({ level, index }, i) => {
+      const hash = hashes[i];
+      if (hash !== undefined) known.set(`${level} ${index}`, hash);
+    });
+    for (const oldest of known.keys()) {
+      if (known.size <= rememberedHashes) break;
+      known.delete(oldest);
+    }
+    let next = 0;
+    return found.flatMap((hash) => hash ?? hashes[next++] ?? []);
+  };
+}
+
+const seriesPrefix = seriesOfPlant('');
+
 /** Indexes, ascending, of every entry that the rules consult for a bundle. */
 function whatConcerns(
   state: LogState,
@@ -103,8 +151,10 @@ function whatConcerns(
     throw new Refused('series', `no series ${bundle.series}`);
   }
   if (others.length > 0) throw new Refused('range', 'units of more than one hour');
-  const found = [...state.plants].find(([name]) => seriesOfPlant(name) === bundle.series)?.[1];
-  if (found === undefined) throw new Refused('series', `no plant of the series ${bundle.series}`);
+  const found = state.plants.get(bundle.series.slice(seriesPrefix.length));
+  if (found === undefined || seriesOfPlant(found.spec.plant) !== bundle.series) {
+    throw new Refused('series', `no plant of the series ${bundle.series}`);
+  }
   const pieces = piecesWithin(series, bundle);
   const accounts = new Set([found.spec.account, ...pieces.map(({ owner }) => owner)]);
   const indexes = new Set([
@@ -119,6 +169,41 @@ function whatConcerns(
     hour: issued.index,
     indexes: [...indexes].sort((a, b) => a - b),
   };
+}
+
+/** What the newest `state` under the checkpoint says of a bundle; undefined before the first. */
+async function stateOf(
+  log: LogState,
+  { bundle, size }: { bundle: Item; size: number },
+): Promise<ProofParts['state']> {
+  const { stateTree: tree } = log;
+  const stated = [log.latestState, log.previousState].find(
+    (found) => found !== undefined && found.ref.index < size,
+  );
+  if (stated === undefined) return undefined;
+  const { asOf, ref } = stated;
+  if (tree.asOf < asOf) advanceStateTree(tree, asOf);
+  if (tree.asOf !== asOf && tree.previous.asOf !== asOf) return undefined;
+  const [issued] = issuedRangesOf(log.series.get(bundle.series) ?? noSeries, bundle);
+  if (issued === undefined || issued.index >= asOf) return undefined;
+  const all = piecesAsOf(tree, issued, asOf);
+  const data = all.map(encodePiece);
+  const hashes = data.map(leafHash);
+  const pieces = all.flatMap(({ from, to }, index): IncludedLeaf[] =>
+    to < bundle.from || from > bundle.to
+      ? []
+      : [{ data: data[index] ?? new Uint8Array(0), index, path: inclusionPath(hashes, index) }],
+  );
+  const { position } = issued;
+  const leaf: IncludedLeaf = {
+    data: encodeStateLeaf(issued, treeRoot(hashes)),
+    index: position,
+    path: await proveInclusion(
+      { index: position, size: countAsOf(tree.ranges, asOf) },
+      stateHashReader(tree, asOf),
+    ),
+  };
+  return { entry: ref.index, leaf, pieces, size: all.length };
 }
 
 async function recordsOf(pool: Pool, index: number): Promise<IncludedLeaf[]> {
@@ -157,6 +242,7 @@ async function messagesOf(
       const leaf = leaves[index];
       if (leaf === undefined) throw new Failed('batch-file', `${root} has no leaf ${index}`);
       const { receivedAt, bytes } = parseMessageLeaf(leaf);
-      return { index, jws: decodeUtf8(bytes), path: inclusionPath(hashes, index), receivedAt };
+      const shown = isPlacedOcmf(bytes) ? { ocmf: toBase64(bytes) } : { jws: decodeUtf8(bytes) };
+      return { index, ...shown, path: inclusionPath(hashes, index), receivedAt };
     });
 }

@@ -1,226 +1,180 @@
-import { equalBytes } from '#core/bytes.ts';
-import { Failed, Fatal, Refused } from '#core/errors.ts';
-import { encodeFramed, recordBundlePath } from '#core/energy/evidence-file.ts';
-import { signCheckpoint, verifyCheckpoint } from '#core/tlog/checkpoint.ts';
-import { ed25519Type, noteSigner, verifierKeyOf, type VerifierKey } from '#core/tlog/note.ts';
-import { encodeBundle, tilePath, tileWidth, type Tile } from '#core/tlog/tile.ts';
-import { leafHash } from '#core/tlog/tree.ts';
-import type { Signer } from '#core/signer.ts';
-import { inTransaction, type Pool, type Sql } from '#platform/postgres.ts';
-import type { LogFile, LogFolder } from './log-folder.ts';
-import { deletePendingTiles, insertPendingTiles, notePublished } from './log-store.ts';
-import { readCheckpoint, readEntries, readNextIndex, readPendingTiles } from './log-store.ts';
-import { swapCheckpoint, type StoredCheckpoint, type StoredEntry } from './log-store.ts';
-import { readPublicRecords, readOpenings } from './record-store.ts';
-import { encodeTileEdge, growTileEdge, openTileEdge, rootOfEdge } from './tile-edge.ts';
+import { Failed } from '#core/errors.ts';
+import { policiesFor, type Genesis, type LogState } from '#core/certificate/state/state.ts';
+import { parseNote, type NoteSignature } from '#core/tlog/note.ts';
+import { proveConsistency } from '#core/tlog/proof.ts';
+import { tileHashReader } from '#core/tlog/tile.ts';
+import type { Logger } from '#platform/logger.ts';
+import { addToPublished, namesOf, readPublished, recognisePublished } from './checkpoint-file.ts';
+import { writeCheckpoint, type CheckpointFileContext, type Gathered } from './checkpoint-file.ts';
+import { gatherCosignatures } from './cosign.ts';
+import { addCosignature, forgetSuperseded, readCosignatures } from './cosignature-store.ts';
+import { readNewestPending, type PendingCheckpoint } from './cosignature-store.ts';
+import { readCheckpoint, readNextIndex } from './log-store.ts';
+import { createRollbackGuard, type RollbackGuard } from './rollback.ts';
+import { signNext } from './sign.ts';
+import { createWitnessBook, everyQuorumMet, witnessesOf } from './witnesses.ts';
+import type { WitnessBook, WitnessLimits } from './witnesses.ts';
+import { removeSuperseded, writeTiles } from './write-tiles.ts';
 
-/** Signs what was sequenced and writes what everybody may read (D5, steps 5 and 6). */
+/** Signs what was sequenced, has it cosigned, and shows it to everybody (D3.4; D5, steps 5 to 7). */
 export interface Publisher {
   /**
-   * Brings checkpoint and static files up to what is sequenced. Doing it again does nothing more, so
-   * it is also the recovery after a crash at any of its steps. Resolves to the signed size.
+   * Brings up what an earlier process left, and finds out whether our disk was rolled back. To be
+   * called before each round of work: while witnesses are away it waits for them, but never longer
+   * than `cosignTimeoutMs`. Fatal('rolled-back').
    */
-  readonly publish: () => Promise<number>;
+  readonly recover: () => Promise<void>;
+  /**
+   * Signs what is sequenced and writes its files, `checkpoint` excepted. Doing it again does nothing
+   * more. Nothing is signed before `recover` has found that we may. Resolves to the signed size.
+   */
+  readonly sign: () => Promise<number>;
+  /**
+   * Asks for the cosignatures of the newest signed checkpoint, and publishes it if it has its
+   * quorum. Resolves, after `cosignTimeoutMs` at the latest and what the disk takes, to the size
+   * that was tried and the size that is published. Not to be called twice at once.
+   */
+  readonly publish: () => Promise<Published>;
+  /**
+   * Asks everybody who has not cosigned the published checkpoint, adds what they give to the file, and
+   * resolves to the names of those who still have not. Failed('not-published') when a newer one is
+   * on its way.
+   */
+  readonly complete: () => Promise<readonly string[]>;
 }
 
-export interface PublisherContext {
-  readonly pool: Pool;
-  readonly folder: LogFolder;
-  readonly signer: Signer;
-  readonly origin: () => Promise<string | undefined>;
+export interface Published {
+  readonly tried: number;
+  readonly publishedSize: number;
 }
 
-/** A checkpoint covers at most this many entries more than the one before, so that memory is bounded. */
-const stepEntries = 16_384;
-const tilesPage = 1_000;
+/** How many superseded sizes are forgotten at once. */
+const tidiedSizes = 1_000;
+
+export interface PublisherLimits extends WitnessLimits {
+  /**
+   * Sizes that were signed and not published whose partial tiles are kept, at least 1: a slow witness
+   * may still be reading them.
+   */
+  readonly keptPendingSizes: number;
+}
+
+export interface PublisherContext extends CheckpointFileContext {
+  readonly state: () => Promise<LogState>;
+  readonly logger: Logger;
+  readonly limits: PublisherLimits;
+  readonly signWithoutWitnesses: boolean;
+}
+
+interface GatherOptions {
+  readonly patience?: WitnessLimits;
+  /** Where they are not in the database any more. */
+  readonly gathered?: readonly NoteSignature[];
+}
+
+type Gather = (
+  pending: PendingCheckpoint,
+  turn: { readonly genesis: Genesis; readonly publishedSize: number },
+  options?: GatherOptions,
+) => Promise<Gathered>;
+
+/** Cosignatures for a pending checkpoint, by all who gave one. */
+function createGather(
+  context: PublisherContext,
+  { book, guard }: { readonly book: WitnessBook; readonly guard: RollbackGuard },
+): Gather {
+  const { pool, folder, limits } = context;
+  return async (pending, { genesis, publishedSize }, { patience = limits, gathered } = {}) => {
+    const { treeSize: size, note } = pending;
+    const policies = policiesFor(genesis, { publishedSize, size }).map(({ policy }) => policy);
+    const reader = tileHashReader(folder.read, size);
+    const { text } = parseNote(note);
+    const witnesses = witnessesOf(policies, context.witnessUrls);
+    const submission = {
+      ...{ size, text, note, publishedSize, policies, witnesses },
+      gathered: gathered ?? (await readCosignatures(pool, size)),
+    };
+    const cosignatures = await gatherCosignatures(submission, {
+      book,
+      limits: patience,
+      proveFrom: (from) => proveConsistency({ from, to: size }, reader),
+      save: (cosignature) => addCosignature(pool, size, cosignature),
+      examine: (witness, signal) => guard.examine(genesis, witness, signal),
+    });
+    return { policies, cosignatures };
+  };
+}
 
 export function createPublisher(context: PublisherContext): Publisher {
-  let compared = false;
+  const { pool, folder, signers, limits, logger } = context;
+  const book = createWitnessBook(limits, logger);
+  const guard = createRollbackGuard({ ...context, book });
+  let isFileKnown = false;
+  const genesisOf = async (): Promise<Genesis | undefined> => (await context.state()).genesis;
+  const current = async () => ({
+    publishedSize: (await readCheckpoint(pool)).publishedSize,
+    pending: await readNewestPending(pool),
+    genesis: await genesisOf(),
+  });
+  const gather = createGather(context, { book, guard });
+
   return {
-    async publish() {
-      if (!compared) await requireNotRolledBack(context);
-      compared = true;
+    async recover() {
+      const genesis = await genesisOf();
+      if (genesis === undefined) return;
+      if (!isFileKnown) await recognisePublished(genesis, context);
+      isFileKnown = true;
+      if (guard.isOpen()) return;
+      // What an earlier process signed and did not write is written here, before anything newer.
+      await writeTiles(pool, folder);
+      await guard.ask(genesis);
+    },
+    async sign() {
+      if (!guard.isOpen()) return (await readCheckpoint(pool)).treeSize;
       for (;;) {
-        const signed = await sign(context);
-        // What an earlier process signed and did not write is written here, before anything newer.
-        await writeFiles(context);
-        if (signed.treeSize === signed.nextIndex) return signed.treeSize;
+        const { treeSize } = await signNext({ pool, signers, state: context.state });
+        await writeTiles(pool, folder);
+        if (treeSize >= (await readNextIndex(pool))) return treeSize;
       }
+    },
+    async publish() {
+      const { publishedSize, pending, genesis } = await current();
+      const tried = pending?.treeSize ?? publishedSize;
+      if (pending === undefined || genesis === undefined || tried <= publishedSize) {
+        return { tried: publishedSize, publishedSize };
+      }
+      if (!guard.isOpen()) return { tried, publishedSize };
+      const { policies, cosignatures } = await gather(pending, { genesis, publishedSize });
+      const isMet = everyQuorumMet(policies, namesOf(cosignatures));
+      // Whoever else is at it finds, when it has its turn, what is left to do.
+      await folder.exclusively(async () => {
+        // Where this fails halfway, the file is looked at again before anything else happens.
+        isFileKnown = !isMet;
+        if (isMet) await writeCheckpoint(context, pending, { policies, cosignatures });
+        isFileKnown = true;
+        await tidy(context);
+      });
+      return { tried, publishedSize: (await readCheckpoint(pool)).publishedSize };
+    },
+    async complete() {
+      const genesis = await genesisOf();
+      const published = await readPublished(context);
+      if (genesis === undefined || published === undefined) {
+        throw new Failed('not-published', 'the newest checkpoint has no quorum yet');
+      }
+      const { pending, cosignatures: gathered } = published;
+      const turn = { genesis, publishedSize: pending.treeSize };
+      const patience = { ...limits, cosignGraceMs: limits.cosignTimeoutMs };
+      return addToPublished(context, pending, await gather(pending, turn, { patience, gathered }));
     },
   };
 }
 
-/**
- * What is published was in the database before it was a file. So a published checkpoint of ours that
- * the database does not know means that the database was rolled back, lost or exchanged, and that
- * signing on would split the log. What our key did not sign proves nothing, and is ignored (D5, step 6).
- */
-async function requireNotRolledBack({
-  pool,
-  folder,
-  signer,
-  origin,
-}: PublisherContext): Promise<void> {
-  const bytes = await folder.read('checkpoint');
-  const name = await origin();
-  if (bytes === undefined || name === undefined) return;
-  const size = sizeSignedBy(verifierKeyOf(name, ed25519Type, signer), bytes);
-  if (size === undefined) return;
-  const { note, treeSize } = await readCheckpoint(pool);
-  const isOurs = note !== undefined && equalBytes(note, bytes);
-  if (size > treeSize || (size === treeSize && !isOurs)) {
-    throw new Fatal(
-      'rolled-back',
-      `a checkpoint of ${size} entries is published, and the database knows ${treeSize} or others`,
-    );
-  }
-}
-
-function sizeSignedBy(log: VerifierKey, bytes: Uint8Array): number | undefined {
-  try {
-    return verifyCheckpoint(bytes, { log, cosigners: [] }).size;
-  } catch (error) {
-    if (error instanceof Refused) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Step 5: re-reads the stored bytes, computes the root from the stored right edge, and swaps in the
- * signed checkpoint together with its tiles.
- *
- * A crash before the commit: the signature was seen by nobody. After it: the tiles and the note are in
- * the database, and `writeFiles` finds them. Outcome unknown: Fatal; the process ends, and starting up
- * reads which it was. Ed25519 is deterministic, so signing a size again gives the same note.
- */
-async function sign({
-  pool,
-  signer,
-  origin,
-}: PublisherContext): Promise<{ treeSize: number; nextIndex: number }> {
-  const name = await origin();
-  try {
-    return await inTransaction(pool, async (sql) => {
-      // Locked, so that two ledgers sign one after the other and each grows on what the other signed.
-      const stored = await readCheckpoint(sql, { lock: true });
-      const nextIndex = await readNextIndex(sql);
-      if (nextIndex < stored.treeSize) {
-        throw new Fatal(
-          'log-shrunk',
-          `${nextIndex} entries under a checkpoint of ${stored.treeSize}`,
-        );
-      }
-      if (nextIndex === stored.treeSize || name === undefined) {
-        return { treeSize: stored.treeSize, nextIndex: stored.treeSize };
-      }
-      const treeSize = Math.min(nextIndex, stored.treeSize + stepEntries);
-      const { edge, tiles } = await grow(sql, stored, treeSize);
-      const root = rootOfEdge(edge);
-      const checkpoint = { origin: name, size: treeSize, root };
-      const note = signCheckpoint(checkpoint, [noteSigner(name, signer)]);
-      await insertPendingTiles(sql, tiles);
-      const next = { treeSize, root, edge: encodeTileEdge(edge), note };
-      await swapCheckpoint(sql, stored.treeSize, next);
-      return { treeSize, nextIndex };
-    });
-  } catch (error) {
-    if (!(error instanceof Failed) || error.code !== 'commit-unknown') throw error;
-    throw new Fatal('commit-unknown', 'nobody knows which checkpoint is stored', { cause: error });
-  }
-}
-
-/** Bytes that rotted or were changed since they were sequenced must never come under a signature. */
-async function grow(sql: Sql, stored: StoredCheckpoint, treeSize: number) {
-  const edge = openTileEdge(stored.treeSize, stored);
-  const leaves = (await readEntries(sql, stored.treeSize, treeSize)).map((entry) => {
-    const hash = leafHash(entry.data);
-    if (!equalBytes(hash, entry.leafHash)) {
-      throw new Fatal('leaf-hash', `entry ${entry.index} is not what its hash says`);
-    }
-    return hash;
-  });
-  return growTileEdge(edge, leaves);
-}
-
-/**
- * Step 6: tiles and entry bundles, then `checkpoint`, so that no checkpoint is seen before what it
- * covers; then the tiles in the database may go. A crash anywhere in between: the rows are still
- * there, and the same files are written again.
- */
-async function writeFiles({ pool, folder }: PublisherContext): Promise<void> {
-  const { treeSize, publishedSize } = await readCheckpoint(pool);
-  if (treeSize === publishedSize) return;
-  // Whoever else is writing, finds the rest when it looks again; so does this process.
-  await folder.exclusively(() => writeCheckpoint(pool, folder));
-}
-
-async function writeCheckpoint(pool: Pool, folder: LogFolder): Promise<void> {
-  const { note, treeSize, publishedSize } = await readCheckpoint(pool);
-  if (note === undefined) return;
-  const written: string[] = [];
-  for (;;) {
-    const tiles = await readPendingTiles(pool, { after: written.at(-1) ?? '', limit: tilesPage });
-    await folder.write(tiles.map(({ path, data }) => ({ path, bytes: data })));
-    written.push(...tiles.map(({ path }) => path));
-    if (tiles.length < tilesPage) break;
-  }
-  await writeBundles(pool, folder, { from: publishedSize, to: treeSize });
-  await folder.write([{ path: 'checkpoint', bytes: note }]);
-  await deletePendingTiles(pool, written);
-  await notePublished(pool, treeSize);
-  await removePartialTiles(folder, { from: publishedSize, to: treeSize });
-}
-
-/** Entry bundles follow from the entries, so they are not stored a second time before they are files. */
-async function writeBundles(
-  pool: Pool,
-  folder: LogFolder,
-  { from, to }: { from: number; to: number },
-): Promise<void> {
-  const firstBundle = Math.floor(from / tileWidth);
-  for (let first = firstBundle * tileWidth; first < to; first += stepEntries) {
-    const last = Math.min(to, first + stepEntries);
-    const entries = await readEntries(pool, first, last);
-    const records = await readPublicRecords(pool, first, last);
-    const files: LogFile[] = [];
-    for (let at = 0; at < entries.length; at += tileWidth) {
-      files.push(...bundleFiles(entries.slice(at, at + tileWidth), records));
-    }
-    await folder.write([...files, ...(await readOpenings(pool, Math.max(from, first), last))]);
-  }
-}
-
-function bundleFiles(
-  entries: readonly StoredEntry[],
-  records: ReadonlyMap<number, Uint8Array>,
-): LogFile[] {
-  const index = Math.floor((entries[0]?.index ?? 0) / tileWidth);
-  const path = tilePath({ level: 'entries', index, width: entries.length });
-  const none = new Uint8Array(0);
-  return [
-    { path, bytes: encodeBundle(entries.map(({ data }) => data)) },
-    {
-      path: recordBundlePath(path),
-      bytes: encodeFramed(entries.map((entry) => records.get(entry.index) ?? none)),
-    },
-  ];
-}
-
-/** Where a tile is full, its partial ones serve nobody any more (tlog-tiles allows this). */
-async function removePartialTiles(
-  folder: LogFolder,
-  { from, to }: { from: number; to: number },
-): Promise<void> {
-  const levels: Tile['level'][] = ['entries'];
-  for (let level = 0; tileWidth ** level <= to; level++) levels.push(level);
-  for (const level of levels) {
-    const width = level === 'entries' ? 1 : tileWidth ** level;
-    const before = Math.floor(from / width);
-    if (before % tileWidth === 0) continue;
-    const index = Math.floor(before / tileWidth);
-    if (Math.floor(to / width) < (index + 1) * tileWidth) continue;
-    const path = tilePath({ level, index, width: tileWidth });
-    await folder.remove(`${path}.p`);
-    if (level === 'entries') await folder.remove(`${recordBundlePath(path)}.p`);
-  }
+/** A crash in between leaves partial tiles that are removed when their tile is full. */
+async function tidy({ pool, folder, limits }: PublisherContext): Promise<void> {
+  const { publishedSize, treeSize } = await readCheckpoint(pool);
+  const keep = limits.keptPendingSizes;
+  // Forgotten first: from then on nobody publishes one of them.
+  const superseded = await forgetSuperseded(pool, { publishedSize, keep, limit: tidiedSizes });
+  await removeSuperseded(folder, { superseded, kept: [publishedSize, treeSize] });
 }

@@ -3,7 +3,7 @@ import { commitmentOf, encodeOpening, openingPath } from '#core/certificate/comm
 import { hourOpeningShape } from '#core/certificate/kinds.ts';
 import { parseRecords } from '#core/energy/evidence-file.ts';
 import type { Sql } from '#platform/postgres.ts';
-import type { LogFile } from './log-folder.ts';
+import type { LogFile } from './many-files.ts';
 
 /** Meter records of sealed hours, by the entry that states them. */
 

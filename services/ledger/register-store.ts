@@ -1,4 +1,5 @@
 import type { SpecOf } from '#core/certificate/kinds.ts';
+import { untilOf, type HeldKey } from '#core/certificate/state/state.ts';
 import type { Sql } from '#platform/postgres.ts';
 
 /**
@@ -7,7 +8,8 @@ import type { Sql } from '#platform/postgres.ts';
  */
 
 const insertSettingSql = `
-  insert into log_setting (origin, ingestion_jwk, rules) values ($1, $2, $3)`;
+  insert into log_setting (origin, ingestion_keys, rules) values ($1, $2, $3)`;
+const updateIngestionKeysSql = `update log_setting set ingestion_keys = $1`;
 const updateRulesSql = `update log_setting set rules = $1`;
 const insertPlantSql = `insert into plant (plant, spec, ends_at) values ($1, $2, $3)`;
 const updatePlantSql = `update plant set spec = $2, ends_at = $3 where plant = $1`;
@@ -15,16 +17,22 @@ const insertMeterSql = `
   insert into meter (meter, plant_id, spec)
   select $1, plant_id, $3 from plant where plant = $2`;
 const insertKeySql = `
-  insert into meter_key (kid, meter_id, jwk, not_before, version)
-  select $1, meter_id, $3, $4, $5 from meter where meter = $2`;
+  insert into meter_key (kid, meter_id, jwk, not_before, version, ocmf)
+  select $1, meter_id, $3, $4, $5, $6 from meter where meter = $2`;
 const endKeySql = `
   update meter_key set last_seq = $2, last_t = $3, version = $4 where kid = $1`;
 const freezeKeySql = `update meter_key set frozen = $2, version = $3 where kid = $1`;
 const plantIdsSql = `select plant, plant_id from plant where plant = any($1::text[])`;
 
 export async function insertGenesis(sql: Sql, spec: SpecOf<'genesis'>): Promise<void> {
-  const values = [spec.origin, JSON.stringify(spec.ingestionKey), JSON.stringify(spec.rules)];
-  await sql.run(insertSettingSql, values);
+  const keys = [{ jwk: spec.ingestionKey }];
+  await sql.run(insertSettingSql, [spec.origin, JSON.stringify(keys), JSON.stringify(spec.rules)]);
+}
+
+/** All that the log has named, oldest first. */
+export async function updateIngestionKeys(sql: Sql, held: readonly HeldKey[]): Promise<void> {
+  const keys = held.map(({ key }, at) => ({ jwk: key.jwk, until: untilOf(held, at) }));
+  await sql.run(updateIngestionKeysSql, [JSON.stringify(keys)]);
 }
 
 export async function updateRules(sql: Sql, rules: object): Promise<void> {
@@ -50,8 +58,9 @@ export async function insertKey(
   { kid, spec }: { kid: string; spec: SpecOf<'key'> },
   index: number,
 ): Promise<void> {
-  const values = [kid, spec.meter, JSON.stringify(spec.jwk), spec.notBefore, index];
-  await sql.run(insertKeySql, values);
+  const { meter, jwk, notBefore } = spec;
+  const ocmf = 'ocmf' in spec ? JSON.stringify(spec.ocmf) : null;
+  await sql.run(insertKeySql, [kid, meter, JSON.stringify(jwk), notBefore, index, ocmf]);
 }
 
 export async function endKey(sql: Sql, spec: SpecOf<'key-end'>, index: number): Promise<void> {

@@ -2,9 +2,10 @@ import { fromHex } from '#core/bytes.ts';
 import { Failed, Fatal, Refused } from '#core/errors.ts';
 import { encodeEntry, type Entry, type EntryRef } from '#core/certificate/entry.ts';
 import { applyJudgement, judgeNext, type PendingJudgement } from '#core/certificate/fold.ts';
-import type { LogState } from '#core/certificate/state.ts';
+import type { LogState } from '#core/certificate/state/state.ts';
 import type { Clock } from '#platform/clock.ts';
 import { inTransaction, type Pool, type Sql } from '#platform/postgres.ts';
+import { announceEntries } from './announce.ts';
 import { composeDraft, type Draft } from './draft.ts';
 import type { Follower } from './follow.ts';
 import {
@@ -38,9 +39,16 @@ export interface Sequencer {
   readonly sequence: (drafts: readonly Draft[], options?: SequenceOptions) => Promise<Outcome[]>;
   /** The state after the last entry in the table, for planning. Do not change it, and do not keep it. */
   readonly state: () => Promise<LogState>;
+  /** Keeps the fold for the next process, once nothing is under way. What is asked later opens it again. */
+  readonly close: () => Promise<void>;
 }
 
 export interface SequenceOptions {
+  /**
+   * The state that the drafts were decided by. Failed('state-forgotten') where it was given up since:
+   * it may have held entries that never came into the log.
+   */
+  readonly decidedBy?: LogState;
   readonly alongside?: (sql: Sql, outcomes: readonly Outcome[]) => Promise<void>;
   /**
    * What evidence shows to be wrong with `unchecked` bytes. It is stored, so that every fold over the
@@ -81,21 +89,26 @@ export function createSequencer({ pool, clock, follower }: SequencerContext): Se
 
   return {
     sequence: (drafts, options = {}) =>
-      inTurn(() =>
-        attempt(async (sql) => {
+      inTurn(async () => {
+        await follower.keepIfDue(pool);
+        return attempt(async (sql) => {
           const { nextIndex, time } = await lockLog(sql);
           const state = await follower.catchUp(sql, nextIndex);
+          if (options.decidedBy !== undefined && options.decidedBy !== state) {
+            throw new Failed('state-forgotten', 'what was decided rests on a state given up since');
+          }
           const nowS = Math.max(time, clock.nowS(), state.time);
           const batch = await fold(state, { drafts, nowS, faultOf: options.faultOf });
           if (batch.entries.length > 0) {
             await appendEntries(sql, nextIndex, { entries: batch.entries, time: nowS });
             for (const { index, fault } of batch.faults) await insertFault(sql, index, fault);
             await project(sql, state, batch.folded);
+            await announceEntries(sql, batch.folded, nowS);
           }
           await options.alongside?.(sql, batch.outcomes);
           return batch.outcomes;
-        }),
-      ),
+        });
+      }),
     state: () =>
       inTurn(async () => {
         const { next_index } = await pool.row<{ next_index: number }>(
@@ -103,6 +116,7 @@ export function createSequencer({ pool, clock, follower }: SequencerContext): Se
         );
         return follower.catchUp(pool, next_index);
       }),
+    close: () => inTurn(() => follower.close(pool)),
   };
 }
 
@@ -132,10 +146,10 @@ async function fold(
       continue;
     }
     try {
-      const composed = { ...composeDraft(draft, { state, time: nowS }), time: nowS };
-      const bytes = encodeEntry(composed);
+      const { auth, kind, spec } = composeDraft(draft, { state, time: nowS });
+      const entry: Entry = { apiVersion: 'hourseal/v1', auth, kind, spec, time: nowS };
+      const bytes = encodeEntry(entry);
       // A signed action comes from outside and is parsed from its bytes, as everybody else will.
-      const entry: Entry = { apiVersion: 'hourseal/v1', ...composed };
       const pending = judgeNext(state, bytes, draft.type === 'action' ? {} : { entry });
       if (pending.violation !== undefined) {
         const { code, message } = pending.violation;

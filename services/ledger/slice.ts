@@ -1,4 +1,5 @@
 import { hourSeconds } from '#core/energy/hours.ts';
+import { firstIndex } from '#core/first-index.ts';
 import type { HeldMessage } from './plan.ts';
 
 /**
@@ -43,16 +44,4 @@ function lastT(message: HeldMessage | undefined): number {
 
 function hasValid(message: HeldMessage | undefined, fits: (t: number) => boolean): boolean {
   return message?.validAt.some(fits) === true;
-}
-
-/** The first of 0 … count - 1 for which a condition holds that, once true, stays so; else `count`. */
-function firstIndex(count: number, holds: (i: number) => boolean): number {
-  let low = 0;
-  let high = count;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (holds(middle)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -2,7 +2,7 @@ import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failed, Fatal, Refused } from '#core/errors.ts';
 import { decodeFile, encodeFrame, maxFrameBytes, recordSizeBytes } from '#core/record-file.ts';
-import { syncFolder, writeFileDurably } from './durable-file.ts';
+import { removeLeftovers, writeFileDurably } from './durable-file.ts';
 import type { FolderLock } from './folder-lock.ts';
 
 /** A small durable store: records in order, each there for ever once `append` has resolved. */
@@ -36,6 +36,7 @@ const maxWaitingBytes = 16 * 1024 * 1024;
  * Opens, or creates, `folder/name` and hands every record in it to `onRecord`, in order. The folder
  * must be locked by the caller, which shows it by giving the lock. What a crash tore off at the end
  * is removed. Refused('record-file') when the file is damaged in its middle: nothing is changed.
+ * Fatal('append-log') when the disk does not take what it is to hold.
  */
 export async function openAppendLog(options: {
   readonly lock: FolderLock;
@@ -43,17 +44,35 @@ export async function openAppendLog(options: {
   readonly onRecord: (payload: Uint8Array) => void;
 }): Promise<AppendLog> {
   const path = join(options.lock.folder, options.name);
-  const file = await open(path, 'a+', 0o600);
+  await removeLeftovers(path);
+  const found = await readOrNothing(path);
+  const { records, wholeBytes } = decode(found, path);
+  for (const record of records) options.onRecord(record);
+  return appendTo(await rewrite(path, found.subarray(0, wholeBytes)), path, wholeBytes);
+}
+
+async function readOrNothing(path: string): Promise<Uint8Array> {
   try {
-    const { records, wholeBytes } = decode(await readFile(path), path);
-    await file.truncate(wholeBytes);
-    await file.sync();
-    await syncFolder(options.lock.folder);
-    for (const record of records) options.onRecord(record);
-    return appendTo(file, path, wholeBytes);
+    return await readFile(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      return new Uint8Array(0);
+    }
+    throw error;
+  }
+}
+
+/**
+ * What can be read need not be on the disk: an earlier process may have ended at an fsync that failed.
+ * The system then holds what it could not write as if it had, the next fsync succeeds, and a power cut
+ * takes it away. So everything is written once more, to a new file.
+ */
+async function rewrite(path: string, bytes: Uint8Array): Promise<FileHandle> {
+  try {
+    await writeFileDurably(path, bytes, { mode: 0o600 });
+    return await open(path, 'a', 0o600);
   } catch (cause) {
-    await file.close();
-    throw cause;
+    throw new Fatal('append-log', `${path}: cannot be written`, { cause });
   }
 }
 
@@ -130,10 +149,9 @@ function appendTo(opened: FileHandle, path: string, wholeBytes: number): AppendL
     // Once renamed, the old file has no name, and what is appended to it is lost: so whatever goes
     // wrong in here, perhaps after the rename, ends all appending.
     try {
-      await writeFileDurably(path, bytes, { mode: 0o600 });
-      const next = await open(path, 'a', 0o600);
-      await file.close();
-      file = next;
+      const old = file;
+      file = await rewrite(path, bytes);
+      await old.close();
     } catch (cause) {
       throw breakWith(cause);
     }

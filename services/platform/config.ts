@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Refused } from '#core/errors.ts';
+import { parseListen, type ListenAddress } from './listen.ts';
 
 /** One variable of the environment, and everything the README's table says about it. */
 export interface Variable<Value> {
@@ -105,6 +106,12 @@ export function url(
     }
     return value;
   });
+}
+
+/** `host:port`, an IPv6 address in brackets; port 0 takes a free one. */
+export function listenAddress(name: string, about: About<string>): Variable<ListenAddress> {
+  const { whenAbsent, ...rest } = variable(name, about, (value) => value);
+  return { ...rest, parse: parseListen, whenAbsent: () => parseListen(whenAbsent()) };
 }
 
 /** May be unset, and is `undefined` then. */

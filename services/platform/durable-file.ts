@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 /**
@@ -24,10 +25,21 @@ export async function writeFileDurably(
     }
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    // What went wrong first is what counts; a file that stays is as one that a crash leaves.
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw cause;
   }
   await syncFolder(folder);
+}
+
+/** Removes what crashes left of writing this file. Only for whoever alone writes it. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  const start = `.${basename(path)}.`;
+  for (const name of await readdir(folder)) {
+    const rest = name.startsWith(start) ? name.slice(start.length) : '';
+    if (/^[0-9a-f]{12}[.]tmp$/.test(rest)) await rm(join(folder, name), { force: true });
+  }
 }
 
 /** Makes the names in a folder durable: a rename or a creation is only safe after this. */
@@ -45,11 +57,25 @@ export async function syncFolder(folder: string): Promise<void> {
  * that exists keeps its own.
  */
 export async function ensureFolder(path: string, mode = 0o755): Promise<void> {
-  const wanted = resolve(path);
-  const first = await mkdir(wanted, { recursive: true, mode });
-  if (first === undefined) return;
-  for (let made = wanted; ; made = dirname(made)) {
-    await syncFolder(dirname(made));
-    if (made === first) return;
+  const missing: string[] = [];
+  let there = resolve(path);
+  for (; !existsSync(there); there = dirname(there)) missing.unshift(there);
+  // An earlier process may have made it and failed to sync its name. As each name is durable before
+  // anything is made below it, no other one can be missing.
+  await mkdir(there, { recursive: true });
+  await syncNameOf(there);
+  for (const folder of missing) {
+    await mkdir(folder, { recursive: true, mode });
+    await syncFolder(dirname(folder));
+  }
+}
+
+/** Of a folder that was there. Where we may not read the one above, we have not made it either. */
+async function syncNameOf(folder: string): Promise<void> {
+  try {
+    await syncFolder(dirname(folder));
+  } catch (error) {
+    const notOurs = error instanceof Error && 'code' in error && error.code === 'EACCES';
+    if (!notOurs) throw error;
   }
 }

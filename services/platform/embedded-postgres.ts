@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Failed, Fatal } from '#core/errors.ts';
+import { withDeadline } from './deadline.ts';
 import { ensureFolder, writeFileDurably } from './durable-file.ts';
 import { lockFolder, type FolderLock } from './folder-lock.ts';
 import { startTypescriptWorker } from './typescript-worker.ts';
@@ -162,14 +163,10 @@ async function socketFolder(folder: string): Promise<SocketFolder> {
 async function said(
   worker: Worker,
   word: string,
-  options: { readonly limitMs: number; readonly signal?: AbortSignal | undefined },
+  { limitMs, signal }: { readonly limitMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  const limit = AbortSignal.timeout(options.limitMs);
-  const signal = options.signal === undefined ? limit : AbortSignal.any([limit, options.signal]);
-  const waiting = new AbortController();
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const over = { signal: waiting.signal };
+  const heard = (signal: AbortSignal): Promise<void> =>
+    new Promise<void>((resolve, reject) => {
       const fail = (cause: unknown): void => {
         const text = `the embedded Postgres did not get as far as '${word}'`;
         reject(new Failed('embedded-postgres', text, { cause }));
@@ -182,16 +179,13 @@ async function said(
         if (message === word) resolve();
       });
       if (signal.aborted) fail(signal.reason);
-      signal.addEventListener(
-        'abort',
-        () => {
-          fail(signal.reason);
-        },
-        over,
-      );
+      signal.addEventListener('abort', () => {
+        fail(signal.reason);
+      });
     });
+  try {
+    await withDeadline(limitMs, heard, ...(signal === undefined ? [] : [signal]));
   } finally {
-    waiting.abort();
     worker.removeAllListeners('message');
   }
 }

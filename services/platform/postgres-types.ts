@@ -20,7 +20,7 @@ function safeInteger(text: string): number {
 /** The hex form of `bytea`, which is what the server sends unless told otherwise. */
 function bytes(text: string): Uint8Array {
   if (!text.startsWith('\\x')) throw new RangeError('bytea: not in hex form');
-  return Uint8Array.from(Buffer.from(text.slice(2), 'hex'));
+  return new Uint8Array(Buffer.from(text.slice(2), 'hex'));
 }
 
 /** One-dimensional arrays of values that contain neither commas nor quotes of their own. */

@@ -1,5 +1,6 @@
 import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { isAcceptableEd25519Signature, isAcceptableEs256Signature } from '#core/crypto.ts';
+import { isAcceptableEcdsaSignature, isEcdsaAlg, spkiOf, type EcdsaAlg } from '#core/ecdsa.ts';
 import type { PublicKey } from '#core/keys.ts';
 
 /** True only for a good signature; never rejects for what the bytes are. */
@@ -12,6 +13,7 @@ export type VerifyAsync = (message: Uint8Array, signature: Uint8Array) => Promis
  * The caller bounds how many are under way; the pool's queue itself has no limit.
  */
 export function verifierOf(key: PublicKey): VerifyAsync {
+  if (isEcdsaAlg(key.alg)) return ecdsaVerifierOf(key.alg, key);
   const object = publicKeyObject(key);
   if (object === undefined) return () => Promise.resolve(false);
   if (key.alg === 'Ed25519') {
@@ -34,6 +36,21 @@ function publicKeyObject({ jwk }: PublicKey): KeyObject | undefined {
   } catch {
     return undefined; // As crypto.node.ts: OpenSSL refuses the point, so no signature is good.
   }
+}
+
+/** Of a key of other people's meters. What this OpenSSL does not know, the core itself verifies. */
+function ecdsaVerifierOf(alg: EcdsaAlg, { raw, verify: verifyHere }: PublicKey): VerifyAsync {
+  let key: KeyObject;
+  try {
+    key = createPublicKey({ key: Buffer.from(spkiOf(alg, raw)), format: 'der', type: 'spki' });
+  } catch {
+    return (message, signature) => Promise.resolve(verifyHere(message, signature));
+  }
+  const p1363 = { key, dsaEncoding: 'ieee-p1363' } as const;
+  return (message, signature) =>
+    isAcceptableEcdsaSignature(alg, signature)
+      ? verifyInPool('sha256', p1363, { message, signature })
+      : Promise.resolve(false);
 }
 
 interface Signed {

@@ -1,5 +1,3 @@
-import { brokerVariables } from '#broker/config.ts';
-import { ingestionVariables } from '#ingestion/config.ts';
 import { oneOf, readConfig, text, type Config, type Variables } from '#platform/config.ts';
 import { logLevels } from '#platform/logger.ts';
 
@@ -15,13 +13,6 @@ export const standaloneVariables = {
     values: logLevels,
     default: 'info',
   }),
-} satisfies Variables;
-
-/** Every variable of the environment that this version reads, for the README's table. */
-export const allVariables = {
-  ...standaloneVariables,
-  ...brokerVariables,
-  ...ingestionVariables,
 } satisfies Variables;
 
 export interface StandaloneConfig extends Omit<Config<typeof standaloneVariables>, 'databaseUrl'> {

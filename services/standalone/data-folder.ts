@@ -24,6 +24,8 @@ export interface DataFolder {
   readonly log: string;
   readonly keys: string;
   readonly secrets: string;
+  /** What the ledger has learnt from the log; lost, it is learnt again. */
+  readonly state: string;
   readonly proofs: string;
   readonly devices: string;
   readonly release: () => Promise<void>;
@@ -62,6 +64,7 @@ export function places(path: string): Omit<DataFolder, 'purpose' | 'release'> {
     log: join(path, 'log'),
     keys: join(path, 'keys'),
     secrets: join(path, 'secrets'),
+    state: join(path, 'state'),
     proofs: join(path, 'proofs'),
     devices: join(path, 'devices'),
   };

@@ -12,17 +12,26 @@ export interface DemoFigures {
   readonly turnedAway: () => void;
 }
 
+/** What is sealed, and of it as certified only what is published, which has its quorum (D3.4). */
 const plantsSql = `
   with latest as (
-    select distinct on (plant_id, start) plant_id, start, certified_wh, generation_wh, quality
+    select distinct on (plant_id, start) plant_id, start, generation_wh, quality
       from hour_value order by plant_id, start, version desc
+  ), published as (
+    select distinct on (plant_id, start) plant_id, start, certified_wh
+      from hour_value where entry_index < (select published_size from checkpoint)
+      order by plant_id, start, version desc
   ), per_plant as (
     select plant_id, count(*) as hours, count(*) filter (where quality = 'disputed') as disputed,
-           sum(certified_wh)::bigint as certified, max(start) as last
+           max(start) as last
       from latest group by plant_id
+  ), certified as (
+    select plant_id, sum(certified_wh)::bigint as certified from published group by plant_id
   )
-  select plant, p.hours, p.disputed, p.certified, l.quality, l.generation_wh
+  select plant, p.hours, p.disputed, coalesce(c.certified, 0) as certified, l.quality,
+         l.generation_wh
     from per_plant p
+    left join certified c using (plant_id)
     join plant using (plant_id)
     join latest l on l.plant_id = p.plant_id and l.start = p.last`;
 

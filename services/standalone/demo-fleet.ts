@@ -70,7 +70,7 @@ async function startMeter(
     audience: options.audience,
     signer,
     store,
-    ingestionKey: options.ingestionKey,
+    ingestionKeys: [options.ingestionKey],
     clock: options.clock,
     random: Math.random,
     onEvent: (event) => {

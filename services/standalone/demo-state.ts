@@ -20,6 +20,8 @@ export type DemoState = Infer<typeof stateShape>;
 
 const fileName = 'demo.json';
 
+export const demoOrigin = 'demo.hourseal.example/2025';
+
 /** 21 June 2025, 8 in the morning in Gansu: the sun is up, the works begin. */
 export const demoStartS = Date.UTC(2025, 5, 21, 0) / 1000;
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Failed, Refused } from '#core/errors.ts';
 import { parsePublicJwk } from '#core/keys.ts';
+import type { Signer } from '#core/signer.ts';
 import { describeFault } from '#devices/faults.ts';
 import { planFaults, type FaultRequest } from '#devices/fault-plan.ts';
 import { createFleet, type FleetPlant } from '#devices/fleet.ts';
@@ -13,9 +14,17 @@ import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { enrolmentDrafts } from './demo-enrolment.ts';
 import { startDemoFleet, type DemoFleet } from './demo-fleet.ts';
 import { createDemoFigures, type DemoFigures } from './demo-figures.ts';
-import { demoKeys, demoStartS, readDemoState, writeDemoState } from './demo-state.ts';
+import {
+  demoKeys,
+  demoOrigin as origin,
+  demoStartS,
+  readDemoState,
+  writeDemoState,
+} from './demo-state.ts';
 import type { DemoKeys, DemoState } from './demo-state.ts';
-import { openDatabase, startNetwork, type Network } from './network.ts';
+import { startWatchedNetwork } from './demo-network.ts';
+import { demoPolicy, logVkey, witnessKeys, writePolicyFile } from './demo-witnesses.ts';
+import { openDatabase, type Database, type Network } from './network.ts';
 import { createProgressView, describeRefused, formatTime, formatWh } from './progress.ts';
 import type { ProgressView } from './progress.ts';
 import { genesisDraft } from './genesis.ts';
@@ -36,7 +45,6 @@ export interface DemoOptions {
 
 type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
-const origin = 'demo.hourseal.example/2025';
 const audience = 'demo.hourseal.example';
 const hourS = 3600;
 /** Real time within which one step of the clock must have been receipted. */
@@ -73,6 +81,7 @@ async function runInFolder(
   const ids = plants.map(({ id }) => id);
   // Before anything is touched; and never made again for a log that was signed with others.
   const keys = await demoKeys(folder, ids, { create: found === undefined });
+  const witnesses = await witnessKeys(folder, { create: found === undefined });
   const logger = createLogger({ name: 'demo', file: join(folder.path, 'demo.log') });
   const where =
     options.databaseUrl === undefined ? 'embedded Postgres' : 'the database of DATABASE_URL';
@@ -81,7 +90,9 @@ async function runInFolder(
   try {
     if (found === undefined) await writeDemoState(folder, state);
     const clock = manualClock(state.nowS * 1000);
-    const network = await startNetwork({
+    const policy = demoPolicy(logVkey(origin, keys.log), witnesses);
+    await writePolicyFile(folder, policy);
+    const network = await startWatchedNetwork({
       folder,
       pool: database.pool,
       clock,
@@ -95,45 +106,11 @@ async function runInFolder(
     });
     const stop = stopOnSignal(logger);
     try {
-      const isNew = found === undefined;
-      await enrol(network, { ...keys, origin }, { plants, nowS: clock.nowS(), folder, isNew });
-      const faults = planFaults(options.faults, plants, state.nowS);
-      const figures = createDemoFigures(database.pool, plants);
-      for (const fault of faults) view.say(`Fault: ${describeFault(fault)}`);
-      const fleet = await startDemoFleet({
-        plants,
-        startS: state.startS,
-        faults,
-        folder: folder.devices,
-        url: `mqtt://127.0.0.1:${network.broker.port()}`,
-        audience,
-        origin,
-        ingestionKey: parsePublicJwk(keys.ingestion.jwk),
-        clock,
-        onEvent: (meter, event) => {
-          logger.info({ meter, event }, event.kind);
-          if (event.kind === 'extra-refused') figures.turnedAway();
-        },
-      });
-      try {
-        const proofs = createProofFiles({
-          ledger: network.ledger,
-          pool: database.pool,
-          folder: folder.proofs,
-        });
-        const died = Promise.race([database.died, network.died]);
-        const run = { folder, state, clock, fleet, network, figures, proofs, view, died };
-        const paceMs = options.paceMs ?? (watched ? watchedPaceMs : 0);
-        await runHours(run, { hours: options.hours, paceMs, signal: stop.signal });
-        if (options.hours !== undefined && !options.exit && !stop.signal.aborted) {
-          view.say(`${options.hours} hours done; the broker stays up until Ctrl-C.`);
-          await unlessDead(run, once(stop.signal, 'abort'));
-        }
-        await summarise(run);
-        return 0;
-      } finally {
-        await fleet.stop();
-      }
+      const beginning = { plants, nowS: clock.nowS(), folder, isNew: found === undefined, policy };
+      await enrol(network, { ...keys, origin }, beginning);
+      const world = { folder, state, clock, network, database, plants, view, watched, logger };
+      await runFleet(world, { options, ingestionKey: keys.ingestion, signal: stop.signal });
+      return 0;
     } finally {
       stop.release();
       await network.stop();
@@ -144,10 +121,68 @@ async function runInFolder(
   }
 }
 
+interface World {
+  readonly folder: DataFolder;
+  readonly state: DemoState;
+  readonly clock: ManualClock;
+  readonly network: Network;
+  readonly database: Database;
+  readonly plants: readonly FleetPlant[];
+  readonly view: ProgressView;
+  readonly watched: boolean;
+  readonly logger: Logger;
+}
+
+/** The meters, for as long as they are to run. */
+async function runFleet(
+  { database, plants, watched, logger, ...world }: World,
+  {
+    options,
+    ingestionKey,
+    signal,
+  }: { options: DemoOptions; ingestionKey: Signer; signal: AbortSignal },
+): Promise<void> {
+  const { folder, state, clock, network, view } = world;
+  const faults = planFaults(options.faults, plants, state.nowS);
+  const figures = createDemoFigures(database.pool, plants);
+  for (const fault of faults) view.say(`Fault: ${describeFault(fault)}`);
+  const fleet = await startDemoFleet({
+    plants,
+    startS: state.startS,
+    faults,
+    folder: folder.devices,
+    url: `mqtt://127.0.0.1:${network.broker.port()}`,
+    audience,
+    origin,
+    ingestionKey: parsePublicJwk(ingestionKey.jwk),
+    clock,
+    onEvent: (meter, event) => {
+      logger.info({ meter, event }, event.kind);
+      if (event.kind === 'extra-refused') figures.turnedAway();
+    },
+  });
+  try {
+    const { ledger } = network;
+    const proofs = createProofFiles({ ledger, pool: database.pool, folder: folder.proofs });
+    const died = Promise.race([database.died, network.died]);
+    const run = { ...world, fleet, figures, proofs, died };
+    const paceMs = options.paceMs ?? (watched ? watchedPaceMs : 0);
+    await runHours(run, { hours: options.hours, paceMs, signal });
+    if (options.hours !== undefined && !options.exit && !signal.aborted) {
+      view.say(`${options.hours} hours done; the broker stays up until Ctrl-C.`);
+      await unlessDead(run, once(signal, 'abort'));
+    }
+    await summarise(run);
+  } finally {
+    await fleet.stop();
+  }
+}
+
 interface Beginning {
   readonly plants: readonly FleetPlant[];
   readonly nowS: number;
   readonly folder: DataFolder;
+  readonly policy: string;
   /** Nothing was ever entered from this folder. */
   readonly isNew: boolean;
 }
@@ -156,7 +191,7 @@ interface Beginning {
 async function enrol(
   { ledger }: Network,
   parties: DemoKeys & { readonly origin: string },
-  { plants, nowS, folder, isNew }: Beginning,
+  { plants, nowS, folder, isNew, policy }: Beginning,
 ): Promise<void> {
   if (!(await ledger.isEmpty())) {
     if (isNew) throw new Refused('log-exists', 'the database holds another log');
@@ -167,7 +202,7 @@ async function enrol(
     throw new Refused('log-lost', `the log of ${folder.path} is not in this database`);
   }
   const drafts = [
-    genesisDraft(parties, nowS),
+    genesisDraft(parties, nowS, { policy, rules: { stateEveryS: hourS } }),
     ...plants.flatMap((plant) => enrolmentDrafts(parties, plant, nowS)),
   ];
   for (const outcome of await ledger.submit(drafts)) {
@@ -232,8 +267,12 @@ async function summarise({ clock, figures, proofs, view, folder }: Run): Promise
   );
   view.say(describeRefused(end));
   const example = proofs.latest();
-  if (example !== undefined) view.say(`Check one:  npx hourseal verify ${example}`);
-  view.say(`Audit all:  npx hourseal log audit --data ${folder.path}`);
+  if (example !== undefined) {
+    view.say(`Check one:  npx hourseal verify ${example} --policy ${join(folder.path, 'policy')}`);
+  }
+  view.say(
+    `Audit all:  npx hourseal log audit --messages --policy ${join(folder.path, 'policy')} --data ${folder.path}`,
+  );
 }
 
 /** Ctrl-C once: finish this step and stop. Twice: end at once, which the data folder survives. */

@@ -1,7 +1,6 @@
 import { signedDraft, type SignedDraft } from '#core/certificate/entry.ts';
-import { parsePublicJwk } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
-import { ed25519Type, formatVkey } from '#core/tlog/note.ts';
+import { ed25519Type, vkeyOf } from '#core/tlog/note.ts';
 
 /** The parties that the first entry of a log names; no two of their keys are the same (D2). */
 export interface LogParties {
@@ -11,11 +10,19 @@ export interface LogParties {
   readonly issuer: Signer;
 }
 
+export interface GenesisTerms {
+  /** The first witness policy (c2sp.org/tlog-policy); without one nobody else is asked. */
+  readonly policy?: string | undefined;
+  /** Where they differ from `defaultRules`. */
+  readonly rules?: Partial<typeof defaultRules>;
+}
+
 /** The signature under a genesis is good for a day. */
 const signatureLifeS = 86_400;
 
 const kindsInForce = [
   'account',
+  'account-key',
   'cancel',
   'decision',
   'exchange',
@@ -23,12 +30,18 @@ const kindsInForce = [
   'freeze',
   'hour',
   'hour-correction',
+  'ingestion-key',
+  'issuer-key',
   'key',
   'key-end',
+  'log-close',
+  'log-key',
   'meter',
   'plant',
   'plant-change',
+  'policy',
   'rules',
+  'state',
   'unfreeze',
   'void',
 ];
@@ -42,21 +55,26 @@ export const defaultRules = {
   futureS: 120,
   kinds: kindsInForce,
   lateAfterS: 45 * 86_400,
+  stateEveryS: 86_400,
   version: 1,
 };
 
-export function genesisDraft(parties: LogParties, nowS: number): SignedDraft {
+export function genesisDraft(
+  parties: LogParties,
+  nowS: number,
+  { policy, rules = {} }: GenesisTerms = {},
+): SignedDraft {
   const { origin, issuer, ingestion, log } = parties;
-  const publicKey = parsePublicJwk(log.jwk).raw;
   const spec = {
     formatVersion: 1,
     ingestionKey: ingestion.jwk,
     issuers: { keys: [issuer.jwk], threshold: 1 },
-    logKey: formatVkey({ name: origin, type: ed25519Type, publicKey }),
+    logKey: vkeyOf(origin, ed25519Type, log),
     nonce: 'genesis',
     notAfter: nowS + signatureLifeS,
     origin,
-    rules: defaultRules,
+    ...(policy !== undefined && { policy }),
+    rules: { ...defaultRules, ...rules },
   };
   return signedDraft({ kind: 'genesis', origin, spec }, [issuer]);
 }

@@ -1,12 +1,13 @@
-import { join } from 'node:path';
+import type { Signer } from '#core/signer.ts';
 import { createLedger, type Ledger } from '#ledger/service.ts';
 import { manualClock, systemClock, type Clock } from '#platform/clock.ts';
-import { readKeyFile } from '#platform/keys.ts';
-import { createLogger } from '#platform/logger.ts';
+import { createLogger, type Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { openDataFolder, type DataFolder } from './data-folder.ts';
 import { readDemoState } from './demo-state.ts';
-import { openDatabase } from './network.ts';
+import { startDemoWatch, type DemoWatch } from './demo-network.ts';
+import { readKeyRing } from './key-ring.ts';
+import { openDatabase, type Database } from './network.ts';
 
 /** A stopped installation, opened by a command: database and ledger, nothing that listens. */
 export interface Installation {
@@ -27,28 +28,57 @@ export async function openInstallation(
   { databaseUrl }: { databaseUrl: string | undefined },
 ): Promise<Installation> {
   const folder = await openDataFolder(path);
-  const logger = createLogger({ name: 'hourseal', level: 'warn' });
+  // What people must know of a witness that is away, the command says in its own words.
+  const logger = createLogger({ name: 'hourseal', level: 'error' });
   try {
-    const signer = await readKeyFile(join(folder.keys, 'log.pem'));
+    const signers = await readKeyRing(folder.keys, 'log');
     const demo = await readDemoState(folder);
     // Opened last: nothing after it can fail and leave an engine running.
     const database = await openDatabase(folder, { databaseUrl, logger });
     const clock = demo === undefined ? systemClock : manualClock(demo.nowS * 1000);
     const { pool } = database;
-    const secretsFolder = folder.secrets;
-    const ledger = createLedger({ pool, clock, signer, folder: folder.log, secretsFolder, logger });
+    const watch = demo && (await watchOf({ folder, clock, logger, signers }, database));
+    const ledger = createLedger({
+      pool,
+      clock,
+      signer: signers,
+      folder: folder.log,
+      secretsFolder: folder.secrets,
+      stateFolder: folder.state,
+      logger,
+      ...(watch !== undefined && { witnessUrls: watch.witnessUrls }),
+    });
+    watch?.show(ledger);
     return {
       folder,
       clock,
       ledger,
       pool,
       close: async () => {
+        await watch?.stop();
+        await ledger.close();
         await database.close();
         await folder.release();
       },
     };
   } catch (error) {
     await folder.release();
+    throw error;
+  }
+}
+
+/** A demo's witnesses run where its ledger does; those of an installation run somewhere else. */
+async function watchOf(
+  {
+    signers: [logKey],
+    ...options
+  }: { folder: DataFolder; clock: Clock; logger: Logger; signers: readonly Signer[] },
+  database: Database,
+): Promise<DemoWatch | undefined> {
+  try {
+    return logKey && (await startDemoWatch({ ...options, pool: database.pool, logKey }));
+  } catch (error) {
+    await database.close();
     throw error;
   }
 }

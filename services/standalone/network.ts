@@ -1,15 +1,18 @@
-import { Refused } from '#core/errors.ts';
-import { parsePublicJwk } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
 import { createBroker, type Broker } from '#broker/service.ts';
-import type { IngestionLimits } from '#ingestion/config.ts';
+import { defaultIngestionLimits, type IngestionLimits } from '#ingestion/config.ts';
+import { createKafkaSource } from '#ingestion/kafka-source.ts';
 import { createIngestion, type Ingestion } from '#ingestion/service.ts';
 import { createLedger, type Ledger } from '#ledger/service.ts';
+import { inProcessBus } from '#platform/bus.ts';
 import type { Clock } from '#platform/clock.ts';
 import { startEmbeddedPostgres } from '#platform/embedded-postgres.ts';
+import type { KafkaConfig } from '#platform/kafka-config.ts';
 import type { Logger } from '#platform/logger.ts';
 import { migrate } from '#platform/migrate.ts';
+import { createNewsRelay } from '#platform/news-relay.ts';
 import { createPool, type Connection, type Pool } from '#platform/postgres.ts';
+import { together } from '#platform/together.ts';
 import type { DataFolder } from './data-folder.ts';
 
 export interface Database {
@@ -63,11 +66,18 @@ export interface NetworkOptions {
   readonly pool: Pool;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly logKey: Signer;
-  readonly ingestionKey: Signer;
+  /** All that the log may be signed with now. */
+  readonly logKey: Signer | readonly Signer[];
+  /** By vkey, where the policy in the log does not say where a witness is. */
+  readonly witnessUrls?: ReadonlyMap<string, string>;
+  /** The operator's word that the disk was not rolled back (D5, step 6). */
+  readonly signWithoutWitnesses?: boolean;
+  readonly ingestionKey: Signer | readonly Signer[];
   readonly listen: { readonly host: string; readonly port: number };
   readonly audience: string;
   readonly ingestionLimits?: Partial<IngestionLimits>;
+  /** Where news go, and messages may come from; without it news stay in this process. */
+  readonly kafka?: KafkaConfig | undefined;
 }
 
 /** Broker, ingestion and ledger in one process (D1: composed here and nowhere else). */
@@ -91,7 +101,10 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     signer: options.logKey,
     folder: folder.log,
     secretsFolder: folder.secrets,
+    stateFolder: folder.state,
     logger: logger.child({ service: 'ledger' }),
+    ...(options.witnessUrls !== undefined && { witnessUrls: options.witnessUrls }),
+    signWithoutWitnesses: options.signWithoutWitnesses ?? false,
   });
   const ingestion = createIngestion({
     pool,
@@ -109,32 +122,27 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     intake: ingestion.accept,
     logger: logger.child({ service: 'broker' }),
   });
-  await requireIngestionKey(pool, options.ingestionKey);
-  await ingestion.start();
-  try {
-    await broker.start();
-  } catch (error) {
-    await ingestion.stop();
-    throw error;
-  }
+  const { kafka } = options;
+  const local = inProcessBus(clock);
+  const intake = { pool, clock, logger: logger.child({ service: 'ingestion' }) };
+  const limits = { ...defaultIngestionLimits, ...options.ingestionLimits };
+  const services = together([
+    createNewsRelay({ kafka, local, pool, logger: logger.child({ service: 'relay' }) }),
+    ingestion,
+    broker,
+    ...(kafka?.messagesIn === true
+      ? [createKafkaSource(kafka, { ...intake, limits, intake: ingestion.accept })]
+      : []),
+  ]);
+  await services.start();
   return {
     broker,
     ingestion,
     ledger,
-    died: Promise.race([broker, ingestion, ledger].map(({ died }) => died ?? never)),
+    died: Promise.race([services.died, ledger.died]),
     stop: async () => {
-      await broker.stop();
-      await ingestion.stop();
+      await services.stop();
+      await ledger.close();
     },
   };
-}
-
-/** Devices drop what a receipt covers: one by a key that the log does not name would be worth nothing. */
-async function requireIngestionKey(pool: Pool, key: Signer): Promise<void> {
-  const [setting] = await pool.rows<{ ingestion_jwk: unknown }>(
-    'select ingestion_jwk from log_setting',
-  );
-  if (setting !== undefined && parsePublicJwk(setting.ingestion_jwk).kid !== key.kid) {
-    throw new Refused('ingestion-key', 'the ingestion key is not the one that the log names');
-  }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Item } from '#core/certificate/kinds.ts';
-import { encodeProof } from '#core/certificate/proof.ts';
+import { encodeProof } from '#core/certificate/proof/proof.ts';
 import type { Ledger } from '#ledger/service.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
 import type { Pool } from '#platform/postgres.ts';

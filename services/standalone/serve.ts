@@ -1,13 +1,13 @@
-import { join } from 'node:path';
 import { Refused } from '#core/errors.ts';
 import { readBrokerConfig } from '#broker/config.ts';
 import { readIngestionLimits } from '#ingestion/config.ts';
 import { systemClock } from '#platform/clock.ts';
-import { readKeyFile } from '#platform/keys.ts';
+import { readKafkaConfig } from '#platform/kafka-config.ts';
 import { createLogger } from '#platform/logger.ts';
 import { runUntilSignal, type Service } from '#platform/shutdown.ts';
 import { readStandaloneConfig } from './config.ts';
 import { openDataFolder } from './data-folder.ts';
+import { readKeyRing } from './key-ring.ts';
 import { openDatabase, startNetwork } from './network.ts';
 
 /**
@@ -17,18 +17,20 @@ import { openDatabase, startNetwork } from './network.ts';
 export async function serve(
   path: string,
   environment: Readonly<Record<string, string | undefined>>,
+  { signWithoutWitnesses = false }: { signWithoutWitnesses?: boolean } = {},
 ): Promise<number> {
   const { databaseUrl, logLevel } = readStandaloneConfig(environment);
   const broker = readBrokerConfig(environment);
   const ingestionLimits = readIngestionLimits(environment);
+  const kafka = await readKafkaConfig(environment);
   const logger = createLogger({ name: 'hourseal', level: logLevel });
   const folder = await openDataFolder(path);
   try {
     if (folder.purpose === 'demo') {
       throw new Refused('data-folder', `${path} is a demo's: its clock is simulated`);
     }
-    const logKey = await readKeyFile(join(folder.keys, 'log.pem'));
-    const ingestionKey = await readKeyFile(join(folder.keys, 'ingestion.pem'));
+    const logKey = await readKeyRing(folder.keys, 'log');
+    const ingestionKey = await readKeyRing(folder.keys, 'ingestion');
     const database = await openDatabase(folder, { databaseUrl, logger });
     try {
       const network = await startNetwork({
@@ -40,6 +42,8 @@ export async function serve(
         ingestionKey,
         ...broker,
         ingestionLimits,
+        kafka,
+        signWithoutWitnesses,
       });
       const service: Service = {
         start: async () => {

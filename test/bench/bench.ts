@@ -4,8 +4,15 @@ import { scales, type Bench, type Figure, type Scale } from './figure.ts';
 
 const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   ingest: () => import('./ingest.ts'),
+  external: () => import('./ingest-external.ts'),
   ledger: () => import('./ledger.ts'),
+  // Parts of `ledger`.
+  append: async () => ({ bench: (await import('./ledger.ts')).append }),
+  seal: async () => ({ bench: (await import('./ledger.ts')).seal }),
+  cosign: async () => ({ bench: (await import('./ledger.ts')).cosign }),
+  memory: () => import('./memory.ts'),
 };
+const all = ['ingest', 'ledger'];
 
 /**
  * `npm run bench -- NAME [--scale s|m|l]`: one JSON line a figure on standard output. A benchmark
@@ -18,7 +25,7 @@ async function main(): Promise<void> {
     options: { scale: { type: 'string', default: 's' } },
   });
   const scale = scales.find((known) => known === values.scale);
-  const wanted = positionals.length === 0 ? Object.keys(benches) : positionals;
+  const wanted = positionals.length === 0 ? all : positionals;
   const unknown = wanted.find((name) => !Object.hasOwn(benches, name));
   if (unknown !== undefined || scale === undefined) {
     const names = Object.keys(benches).join(', ');

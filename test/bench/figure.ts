@@ -18,3 +18,6 @@ export interface BenchContext {
 }
 
 export type Bench = (context: BenchContext) => Promise<void>;
+
+/** Of a part of a benchmark, which does not know the engine. */
+export type Say = (figure: Omit<Figure, 'engine'>) => void;

@@ -18,7 +18,7 @@ import type { BenchContext, Scale } from './figure.ts';
 import { meterName, plantName, type Load, type LoadResult } from './ingest-load.ts';
 import { verifyLimit } from './verify-limit.ts';
 
-const keys = 1_000;
+export const keys = 1_000;
 const messagesPerKey: Readonly<Record<Scale, Readonly<Record<number, number>>>> = {
   s: { 1: 5, 15: 2, 60: 1 },
   m: { 1: 60, 15: 30, 60: 12 },
@@ -111,7 +111,7 @@ function cores({ cpuMs, elapsedMs }: LoadResult): number {
   return cpuMs / elapsedMs;
 }
 
-async function register(pool: Pool): Promise<void> {
+export async function register(pool: Pool): Promise<void> {
   await insertLogSetting(pool);
   for (let key = 0; key < keys; key++) {
     const { jwk, kid } = testSigner(meterName(key));
@@ -121,7 +121,7 @@ async function register(pool: Pool): Promise<void> {
 
 const loadScript = fileURLToPath(new URL('./ingest-load.ts', import.meta.url));
 
-function runLoad(load: Load): Promise<LoadResult> {
+export function runLoad(load: Load): Promise<LoadResult> {
   const child = fork(loadScript, { execArgv: ['--import', 'tsx'] });
   return new Promise((resolve, reject) => {
     child.once('message', (answer: { result?: LoadResult; error?: string }) => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { verifyProof } from '#core/certificate/verify.ts';
+import { verifyProof } from '#core/certificate/proof/verify.ts';
 import { Refused } from '#core/errors.ts';
 import { createKeyFile } from '#platform/keys.ts';
 import { runDemo } from '#standalone/demo.ts';
@@ -66,8 +66,10 @@ function summaryOf({ stdout }: Ended): { hours: number; entries: number } {
 }
 
 async function requireAudit(folder: string): Promise<void> {
-  const audit = await runCli(['log', 'audit', '--data', folder]);
+  const policy = ['--policy', join(folder, 'policy')];
+  const audit = await runCli(['log', 'audit', '--messages', ...policy, '--data', folder]);
   expect(audit, JSON.stringify(audit)).toMatchObject({ code: 0, stderr: '' });
+  expect(audit.stdout).toContain('has the quorum of');
 }
 
 /** Nothing in it may change: names, modes and bytes. */
@@ -90,9 +92,11 @@ describe('hourseal demo', () => {
       const files = await requireSoundProofs(join(data, 'proofs'));
       expect(files.length).toBeGreaterThanOrEqual(3);
       requireNothingTwice(files);
-      const verified = await runCli(['verify', ...files]);
-      expect([0, 4]).toContain(verified.code);
-      expect(verified.stdout).not.toContain('✗');
+      const verified = await runCli(['verify', ...files, '--policy', join(data, 'policy')]);
+      expect(verified, verified.stdout).toMatchObject({ code: 0, stderr: '' });
+      expect(verified.stdout).not.toMatch(/[✗?] /);
+      // Whoever trusts nobody cannot decide; nothing fails.
+      expect((await runCli(['verify', ...files])).code).toBe(4);
       await requireAudit(data);
     },
     2 * minuteMs,
@@ -210,7 +214,7 @@ describe('a data folder that is not what it should be', () => {
   /** The folder of the tests above without its database, changed by `change`. */
   async function copied(change: (folder: string) => Promise<void>): Promise<string> {
     const folder = await mkdtemp(join(root, 'copy-'));
-    const small = ['hourseal.json', 'demo.json', 'demo.log', 'keys', 'proofs'];
+    const small = ['hourseal.json', 'demo.json', 'demo.log', 'keys', 'proofs', 'witnesses'];
     for (const name of small) {
       await cp(join(data, name), join(folder, name), { recursive: true });
     }
@@ -255,6 +259,11 @@ describe('a data folder that is not what it should be', () => {
       await requireRefusal(folder, new RegExp(`no key .*${name}\\.pem`));
     },
   );
+
+  test('without the key of a witness is refused, and no other key is made', async () => {
+    const key = 'witnesses/regulator/key.pem';
+    await requireRefusal(await copied((of) => rm(join(of, key))), /no key .*regulator\/key\.pem/);
+  });
 
   test('with a key that is cut short, or that others may read, is refused', async () => {
     const key = 'keys/log.pem';

@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
-import { verifyProof } from '#core/certificate/verify.ts';
+import { verifyProof } from '#core/certificate/proof/verify.ts';
 import { hourSeconds, hourStartOf } from '#core/energy/hours.ts';
 import { parseCheckpoint } from '#core/tlog/checkpoint.ts';
 import { parseNote } from '#core/tlog/note.ts';

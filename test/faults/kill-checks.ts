@@ -3,13 +3,13 @@ import { toHex } from '#core/bytes.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
 import { advance } from '#core/certificate/fold.ts';
 import { openCorrectionSpec, openHourSpec } from '#core/certificate/kinds.ts';
-import { emptyState, type LogState } from '#core/certificate/state.ts';
+import { emptyState, type LogState } from '#core/certificate/state/state.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { emptyChain, extendChain } from '#core/energy/receipt.ts';
 import { leafHash } from '#core/tlog/tree.ts';
-import { auditFolder } from '#ledger/audit.ts';
-import { openLogFolder } from '#ledger/log-folder.ts';
 import type { Sql } from '#platform/postgres.ts';
+import { auditLog } from '#support/audit-log.ts';
+import { rowsInMemory } from '#support/rows-in-memory.ts';
 import type { Promises } from './kill-load.ts';
 import { worldPlants } from './kill-world.ts';
 
@@ -154,7 +154,8 @@ export async function checkProjections(sql: Sql, { state }: ReplayedLog): Promis
   for (const [name, plant] of state.plants) {
     expect(issued.get(`energy/${name}`) ?? 0).toBe(plant.issuedWh);
     const own = hours.filter((hour) => hour.plant === name);
-    expect(own.map(({ start }) => start)).toEqual([...plant.hours.keys()].sort((a, b) => a - b));
+    const sealed = [...rowsInMemory(plant.hours).keys()];
+    expect(own.map(({ start }) => start)).toEqual(sealed.sort((a, b) => a - b));
     if (plant.spec.type !== 'production') continue;
     const certified = own.reduce((sum, { certified_wh }) => sum + certified_wh, 0);
     expect(certified).toBe(plant.certifiedWh);
@@ -194,10 +195,7 @@ export async function checkEnergy(
 
 /** Every root, rule, message and energy again, from the published files alone. */
 export async function checkAudit(logFolder: string): Promise<void> {
-  const audit = auditFolder(openLogFolder(logFolder));
-  let turn = await audit.next();
-  while (turn.done !== true) turn = await audit.next();
-  const { findings, hours, voided, withheld } = turn.value;
+  const { findings, hours, voided, withheld } = await auditLog(logFolder);
   expect({ findings, voided, withheld }).toEqual({ findings: [], voided: 0, withheld: 0 });
   expect(hours).toBeGreaterThan(0);
 }

@@ -187,16 +187,19 @@ async function startBare(meter: WorldMeter, options: LoadOptions): Promise<LoadM
   };
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
+      // Not AbortSignal.any: Node 20 may collect what only that holds, and then nothing ever aborts.
       const over = new AbortController();
+      const follow = (): void => over.abort(signal.reason);
+      signal.addEventListener('abort', follow);
       try {
         connection = await connect();
-        const alive = AbortSignal.any([signal, over.signal]);
-        await Promise.race([send(connection, alive), lost(connection)]);
+        await Promise.race([send(connection, over.signal), lost(connection)]);
       } catch {
         // The other side was killed, which is what this is about: connect again.
         produce();
         await setTimeout(reconnectMs * (0.5 + random()));
       } finally {
+        signal.removeEventListener('abort', follow);
         over.abort();
         await connection?.end('done');
         connection = undefined;
@@ -300,7 +303,7 @@ async function startGateway(meter: WorldMeter, options: LoadOptions): Promise<Lo
     audience,
     signer,
     store,
-    ingestionKey,
+    ingestionKeys: [ingestionKey],
     clock,
     random,
     tokenId: () => randomBytes(12).toString('hex'),

@@ -4,14 +4,15 @@ import { decodeUtf8, utf8 } from '#core/bytes.ts';
 import { openingPath, parseOpening } from '#core/certificate/commitment.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
 import { specOf, type Quality, type Range, type SpecOf } from '#core/certificate/kinds.ts';
-import { encodeProof } from '#core/certificate/proof.ts';
-import { verifyProof } from '#core/certificate/verify.ts';
-import { auditFolder } from '#ledger/audit.ts';
+import { encodeProof } from '#core/certificate/proof/proof.ts';
+import { verifyProof } from '#core/certificate/proof/verify.ts';
 import { openLogFolder } from '#ledger/log-folder.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { auditLog } from '#support/audit-log.ts';
 import { fences, formatsPage, replaceChapter } from '#support/formats-page.ts';
 import { onEachEngine } from '#support/postgres.ts';
 import { replayLog } from '#support/replay-log.ts';
+import { rowsInMemory } from '#support/rows-in-memory.ts';
 import { removeTestFolders, scratchFolder } from '#support/test-ledger.ts';
 import { runWorkedDay, type WorkedDay } from '#support/worked-day.ts';
 import { dayChapter, dayEntry, dayExamples, daySpec } from '#support/worked-day-page.ts';
@@ -247,7 +248,7 @@ onEachEngine('the worked day', (start) => {
       certifiedWh: 500 + 1100 + 1300 + 700 + 900 + 700 + 1200 + 800 + 900 + 300 + 200,
     });
     expect(issuedWh - withdrawnWh - deficitWh).toBe(certifiedWh);
-    expect(hours.size).toBe(11);
+    expect(rowsInMemory(hours).size).toBe(11);
     expect([...state.violations].map(([index, { code, voided }]) => [index, code, voided])).toEqual(
       [
         [dayEntry(day.entries, 'broken-cancel').index, 'frozen', true],
@@ -281,10 +282,8 @@ onEachEngine('the worked day', (start) => {
   });
 
   test('passes an audit of its files', async () => {
-    const steps = auditFolder(openLogFolder(day.folder));
-    let next = await steps.next();
-    while (next.done !== true) next = await steps.next();
-    expect(next.value.findings).toEqual([]);
-    expect(next.value).toMatchObject({ size: day.entries.length, voided: 2 });
+    const report = await auditLog(day.folder);
+    expect(report.findings).toEqual([]);
+    expect(report).toMatchObject({ size: day.entries.length, voided: 2 });
   });
 });

@@ -1,10 +1,12 @@
 import type pg from 'pg';
 import type { LogFolder } from '#ledger/log-folder.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { asFailure } from '#platform/postgres-errors.ts';
 
 /**
  * A process that dies at one chosen operation on its database or its files: before it ("it had not
  * happened") or after it ("and it had"). From then on nothing that it asks for happens any more.
+ * With `lives` that one operation fails alone, and the process goes on.
  */
 export interface Breaking {
   readonly pool: (pool: Pool) => Pool;
@@ -16,28 +18,50 @@ export interface Breaking {
 
 export type Moment = 'before' | 'after';
 
-export function breakAt(operation: number, moment: Moment): Breaking {
+/** What the system says, such as ENOSPC of a disk that is full. */
+export type SystemCode = 'ECONNRESET' | 'ENOSPC' | 'EACCES' | 'EIO';
+
+export interface BreakOptions {
+  readonly lives?: boolean;
+  /** Of an operation on files; that on a database loses its connection. */
+  readonly code?: SystemCode;
+  /** Hears of every operation, by its name without what differs from time to time. */
+  readonly onOperation?: (name: string) => void;
+}
+
+/** `operation`: which one, counted from 0, or the first of that name. */
+export function breakAt(
+  operation: number | string,
+  moment: Moment,
+  { lives = false, code = 'ECONNRESET', onOperation }: BreakOptions = {},
+): Breaking {
   let count = 0;
   let broken = false;
   let where = 'nowhere';
-  const dead = (): Error =>
-    Object.assign(new Error('the process is dead'), { syscall: 'read', code: 'ECONNRESET' });
+  const failure = (of: SystemCode): Error =>
+    Object.assign(new Error(`${of}, says the test`), { syscall: 'read', code: of });
 
-  const pass = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-    if (broken) throw dead();
-    const isTheOne = count++ === operation;
-    if (isTheOne) where = `${moment} ${name}`;
-    if (isTheOne && moment === 'before') {
-      broken = true;
-      throw dead();
-    }
-    const result = await work();
-    if (isTheOne) {
-      broken = true;
-      throw dead();
-    }
-    return result;
+  const pass = async <T>(
+    what: string,
+    work: () => Promise<T>,
+    of: SystemCode = 'ECONNRESET',
+  ): Promise<T> => {
+    if (broken && !lives) throw failure('ECONNRESET');
+    const name = what.replaceAll(/[0-9a-f]{64}|\d+/g, '#');
+    onOperation?.(name);
+    const isTheOne = !broken && (operation === name || count++ === operation);
+    if (!isTheOne) return work();
+    where = `${moment} ${name}`;
+    broken = true;
+    if (moment === 'after') await work();
+    throw failure(of);
   };
+
+  /** A pool says of a lost connection what its callers are promised. */
+  const query = <T>(text: string, work: () => Promise<T>): Promise<T> =>
+    pass(text.trim().slice(0, 60), work).catch((error: unknown) => {
+      throw asFailure(error);
+    });
 
   const bound = (value: unknown, target: object): unknown =>
     typeof value === 'function' ? (value.bind(target) as unknown) : value;
@@ -59,9 +83,9 @@ export function breakAt(operation: number, moment: Moment): Breaking {
     isBroken: () => broken,
     where: () => where,
     pool: (pool) => ({
-      rows: (text, values) => pass(text.trim().slice(0, 60), () => pool.rows(text, values)),
-      row: (text, values) => pass(text.trim().slice(0, 60), () => pool.row(text, values)),
-      run: (text, values) => pass(text.trim().slice(0, 60), () => pool.run(text, values)),
+      rows: (text, values) => query(text, () => pool.rows(text, values)),
+      row: (text, values) => query(text, () => pool.row(text, values)),
+      run: (text, values) => query(text, () => pool.run(text, values)),
       close: () => pool.close(),
       pg: new Proxy(pool.pg, {
         get(target, name) {
@@ -81,11 +105,14 @@ export function breakAt(operation: number, moment: Moment): Breaking {
       }),
     }),
     folder: (folder) => ({
-      read: (path) => pass(`read ${path}`, () => folder.read(path)),
-      write: (files) => pass(`write ${files[0]?.path ?? ''}`, () => folder.write(files)),
-      writeNew: (files) => pass(`write new ${files[0]?.path ?? ''}`, () => folder.writeNew(files)),
-      remove: (path) => pass(`remove ${path}`, () => folder.remove(path)),
-      exclusively: (work) => pass('lock', () => folder.exclusively(work)),
+      read: (path) => pass(`read ${path}`, () => folder.read(path), code),
+      write: (files) => pass(`write ${files[0]?.path ?? ''}`, () => folder.write(files), code),
+      writeNew: (files) =>
+        pass(`write new ${files[0]?.path ?? ''}`, () => folder.writeNew(files), code),
+      recover: () => pass('recover', () => folder.recover(), code),
+      settle: () => pass('settle', () => folder.settle(), code),
+      remove: (path) => pass(`remove ${path}`, () => folder.remove(path), code),
+      exclusively: (work) => pass('lock', () => folder.exclusively(work), code),
     }),
   };
 }

@@ -22,6 +22,13 @@ export function fences(
   return found;
 }
 
+/** A worked example of the page as it is now, without its last newline. Throws when there is none. */
+export function exampleOnPage(name: string): string {
+  const [text] = fences((info) => info.endsWith(` example=${name}`)).values();
+  if (text === undefined) throw new Error(`${formatsPage} has no example ${name}`);
+  return text.slice(0, -1);
+}
+
 /** The page with the text of every fenced code block replaced. Throws on a block left open. */
 export function replaceFences(
   page: string,

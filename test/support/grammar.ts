@@ -4,7 +4,7 @@ import { qualityShape, roleShape } from '#core/energy/meter-record.ts';
 import { reasonCode } from '#core/energy/receipt.ts';
 import { verdicts } from '#core/energy/verdicts.ts';
 import { canonicalText } from '#core/jcs.ts';
-import { publicJwk } from '#core/keys.ts';
+import { ecdsaJwk, publicJwk } from '#core/keys.ts';
 import { bytes32, hashHex, id, instant, oneOf, origin, wattHours } from '#core/shape.ts';
 import type { Shape } from '#core/shape.ts';
 
@@ -25,6 +25,7 @@ const namedShapes: Readonly<Record<string, Shape<unknown>>> = {
   wh: wattHours,
   code: reasonCode,
   jwk: publicJwk,
+  ecdsaJwk,
   ref: entryRef,
   range: rangeShape,
   item: itemShape,
@@ -170,7 +171,12 @@ function stringOf({ pattern, maxLength }: Schema): string {
   if (typeof maxLength === 'number') {
     return `${source.startsWith('^(?:\\n') ? 'lines' : 'text'}(${maxLength})`;
   }
-  return `/${source.slice('^(?:'.length, -')$'.length)}/`;
+  return `/${withSlashesEscaped(source.slice('^(?:'.length, -')$'.length))}/`;
+}
+
+/** Within brackets a slash ends nothing, so it stays as it is. */
+function withSlashesEscaped(source: string): string {
+  return source.replace(/\[[^\]]*\]|\//g, (part) => (part === '/' ? String.raw`\/` : part));
 }
 
 function recordOf(schema: Schema): string {

@@ -6,7 +6,8 @@ import { unsignedKinds, type Item, type Kind, type Quality } from '#core/certifi
 import type { Range, Rules, SpecOf } from '#core/certificate/kinds.ts';
 import { certificatesOf, nextUnitOf } from '#core/certificate/rules/hours.ts';
 import { planCorrection, planIssue } from '#core/certificate/rules/hours.ts';
-import { emptyState, type LogState, type PlantState } from '#core/certificate/state.ts';
+import { accountKeyAt, emptyState } from '#core/certificate/state/state.ts';
+import type { LogState, PlantState } from '#core/certificate/state/state.ts';
 import type { Alg } from '#core/keys.ts';
 import type { Signer } from '#core/signer.ts';
 import { signerFromSeed } from '#core/signer.node.ts';
@@ -38,8 +39,9 @@ export const testRules: Rules = {
   eligibleSources: ['solar', 'wind', 'hydro'],
   futureS: 120,
   kinds: [
-    ...['account', 'cancel', 'decision', 'exchange', 'fork', 'freeze', 'hour', 'hour-correction'],
-    ...['key', 'key-end', 'meter', 'plant', 'plant-change', 'rules', 'unfreeze', 'void'],
+    ...['account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze', 'hour'],
+    ...['hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'log-close', 'log-key'],
+    ...['meter', 'plant', 'plant-change', 'policy', 'rules', 'state', 'unfreeze', 'void'],
   ],
   lateAfterS: 45 * dayS,
   version: 1,
@@ -122,26 +124,39 @@ export function createLog({
   const nonceOf = (count: number): string => `n${entries.length}-${count}`;
   let nonces = 0;
 
-  const issuing = (): readonly Signer[] => issuers.slice(0, threshold).map((name) => testKey(name));
-  const owner = (plant: string): readonly Signer[] => {
-    const account = state.plants.get(plant)?.spec.account ?? plant;
-    return [testKey(`${account} account`)];
+  /** As many as must, of the keys that the issuing body has by now. */
+  const issuing = (): readonly Signer[] =>
+    state.genesis === undefined
+      ? issuers.slice(0, threshold).map((name) => testKey(name))
+      : state.genesis.issuers
+          .slice(0, state.genesis.threshold)
+          .flatMap(({ kid }) => holdersOf(kid));
+  const acting = (account: string): readonly Signer[] => {
+    const found = state.accounts.get(account);
+    if (found === undefined) return [testKey(`${account} account`)];
+    return holdersOf(accountKeyAt(found, builder.time).kid);
   };
+  const owner = (plant: string): readonly Signer[] =>
+    acting(state.plants.get(plant)?.spec.account ?? plant);
   const plantOfMeter = (meter: string): string => state.meters.get(meter)?.spec.plant ?? meter;
 
   /** Those whom D3.3 names, as far as the spec says who they are. */
   function signersOf(
     kind: string,
-    spec: Readonly<Record<string, unknown>> & { jwk?: unknown },
+    spec: Readonly<Record<string, unknown>> & { jwk?: unknown; add?: unknown; cause?: unknown },
   ): readonly Signer[] {
     const named = (member: string): string => String(spec[member]);
     switch (kind) {
       case 'account':
         return [...issuing(), testKey(`${named('account')} account`)];
+      case 'account-key':
+        return spec.cause === 'loss' ? issuing() : acting(named('account'));
       case 'cancel':
-        return [testKey(`${named('account')} account`)];
+        return acting(named('account'));
+      case 'issuer-key':
+        return [...issuing(), ...keySigners(spec.add)];
       case 'plant':
-        return [...issuing(), testKey(`${named('account')} account`)];
+        return [...issuing(), ...acting(named('account'))];
       case 'plant-change':
       case 'meter':
         return [...issuing(), ...owner(named('plant'))];
@@ -302,10 +317,14 @@ const same = <T>(given: T): T => given;
 
 const noRef: EntryRef = { index: 0, leafHash: '0'.repeat(64) };
 
-/** The meter keys of the tests sign for themselves when they are registered. */
+/** Keys of the tests sign for themselves where they are entered. */
 function keySigners(jwk: unknown): readonly Signer[] {
   const x = (jwk as { readonly x?: unknown } | undefined)?.x;
   return [...signers.values()].filter((signer) => signer.jwk.x === x);
+}
+
+function holdersOf(kid: string): readonly Signer[] {
+  return [...signers.values()].filter((signer) => signer.kid === kid);
 }
 
 const changeOf = (said: number | HourChange): HourChange =>
@@ -390,14 +409,14 @@ export function snapshot(value: unknown): unknown {
   if (value instanceof Map) {
     return [...(value as Map<unknown, unknown>)].map(([name, item]) => [name, snapshot(item)]);
   }
-  if (value instanceof Set) return [...(value as Set<unknown>)];
-  if (Array.isArray(value)) return value.map(snapshot);
   if (typeof value !== 'object' || value === null) return value;
+  // An array, a set, or the rows of a table, whose own members show none of them.
+  if (Symbol.iterator in value) return [...(value as Iterable<unknown>)].map(snapshot);
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, snapshot(item)]));
 }
 
-/** What no void entry may change: everything but `violations`, `size` and the chains of hours. */
+/** What no void entry may change: all but `violations`, `size` and the chains of hours and states. */
 export function soundPart(state: LogState): unknown {
   const plants = [...state.plants].map(([name, { latest: _latest, ...plant }]) => [name, plant]);
-  return snapshot({ ...state, size: 0, violations: [], plants });
+  return snapshot({ ...state, size: 0, stateAsOf: 0, violations: [], plants });
 }

@@ -8,10 +8,16 @@ import {
   whyNotCounted,
   type MeterMessage,
 } from '#core/certificate/hour-evidence.ts';
-import type { Item, Quality } from '#core/certificate/kinds.ts';
-import { encodeProof, type IncludedLeaf, type ProofParts } from '#core/certificate/proof.ts';
-import { issuedRangesOf, knownParts, piecesWithin } from '#core/certificate/series.ts';
-import { metersOfHour } from '#core/certificate/state.ts';
+import type { Item, Quality, SpecOf } from '#core/certificate/kinds.ts';
+import { encodeProof, type IncludedLeaf, type ProofParts } from '#core/certificate/proof/proof.ts';
+import {
+  issuedRangesOf,
+  knownParts,
+  noSeries,
+  piecesWithin,
+} from '#core/certificate/state/series.ts';
+import { encodePiece, encodeStateLeaf, piecesAsOf } from '#core/certificate/state/state-tree.ts';
+import { metersOfHour, type LogState } from '#core/certificate/state/state.ts';
 import { compareLeaves, encodeMessageLeaf } from '#core/energy/batch.ts';
 import { buildMessage, type Reading } from '#core/energy/message.ts';
 import { meterLeaves, meterRecordOf, type MeterRecord } from '#core/energy/meter-record.ts';
@@ -70,6 +76,8 @@ export interface ProofLog {
   readonly correct: (plant: string, start: number, options?: SealOptions) => Sealed;
   /** Entries that concern nobody: they only make the tree larger. */
   readonly fill: (count: number) => void;
+  /** Enters a `state` as of all that is in the log, or as `spec` says. */
+  readonly state: (spec?: Partial<SpecOf<'state'>>) => Judgement;
   readonly parts: (bundle: Item, options?: PartsOptions) => ProofParts;
 }
 
@@ -166,11 +174,19 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
     fill(count) {
       for (let i = 0; i < count; i++) log.append(utf8(`filler ${log.entries.length}`));
     },
+    state(spec = {}) {
+      const asOf = log.entries.length;
+      const leaves = stateLeaves(log.state, asOf);
+      const root = toHex(treeRoot(leaves.map(leafHash)));
+      return log.enter('state', { asOf, count: leaves.length, root, ...spec });
+    },
     parts(bundle, { size = log.entries.length, hour, entries = same, cosigners = [] } = {}) {
       const issuing = hour ?? issuingIndex(log, bundle);
-      const indexes = entries([...new Set([...entriesFor(log, bundle), issuing])]).toSorted(
-        (a, b) => a - b,
-      );
+      const shown = shownState(log.state, bundle, size);
+      const stated = shown === undefined ? [] : [shown.entry];
+      const indexes = entries([
+        ...new Set([...entriesFor(log, bundle), issuing, ...stated]),
+      ]).toSorted((a, b) => a - b);
       const { messages = [], records = [] } = sealed.get(issuing) ?? {};
       return {
         bundle,
@@ -179,6 +195,7 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
         hour: issuing,
         messages: shownMessages(messages, records),
         records: includedIn(meterLeaves(records)),
+        state: shown,
       };
     },
   };
@@ -192,6 +209,40 @@ function keyOfMeter(log: LogBuilder, meter: string): Signer {
 
 function leavesOf(messages: readonly Arrived[]): Uint8Array[] {
   return messages.map(({ receivedAt, bytes }) => encodeMessageLeaf({ receivedAt, bytes }));
+}
+
+/** Every leaf of the state tree, as of a size; all of them are hashed again each time. */
+function stateLeaves({ stateTree }: LogState, asOf: number): Uint8Array[] {
+  return [...stateTree.ranges]
+    .filter(({ index }) => index < asOf)
+    .map((issued) => {
+      const pieces = piecesAsOf(stateTree, issued, asOf).map(encodePiece);
+      return encodeStateLeaf(issued, treeRoot(pieces.map(leafHash)));
+    });
+}
+
+/** What the newest `state` among the first `size` entries says of a bundle. */
+function shownState(log: LogState, { series, from, to }: Item, size: number): ProofParts['state'] {
+  const stated = log.latestState;
+  if (stated === undefined || stated.ref.index >= size) return undefined;
+  const { asOf, ref } = stated;
+  const issued = [...log.stateTree.ranges].find(
+    (range) => range.series === series && range.from <= from && range.to >= to,
+  );
+  if (issued === undefined || issued.index >= asOf) return undefined;
+  const pieces = piecesAsOf(log.stateTree, issued, asOf);
+  const covering = [...pieces.keys()].filter((i) => {
+    const piece = pieces[i];
+    return piece !== undefined && piece.from <= to && piece.to >= from;
+  });
+  const [leaf] = includedIn(stateLeaves(log, asOf), [issued.position]);
+  if (leaf === undefined) return undefined;
+  return {
+    entry: ref.index,
+    leaf,
+    pieces: includedIn(pieces.map(encodePiece), covering),
+    size: pieces.length,
+  };
 }
 
 /** Those leaves with their paths, in a tree of `leaves` alone. */
@@ -223,13 +274,13 @@ function shownMessages(
 }
 
 function issuingIndex({ state }: LogBuilder, { series, from, to }: Item): number {
-  const [issued] = issuedRangesOf(state.series.get(series) ?? { ranges: [] }, { from, to });
+  const [issued] = issuedRangesOf(state.series.get(series) ?? noSeries, { from, to });
   return issued?.index ?? 0;
 }
 
 /** Every entry that the rules consult for a bundle (D3.5). */
 function entriesFor({ state }: LogBuilder, bundle: Item): readonly number[] {
-  const series = state.series.get(bundle.series) ?? { ranges: [] };
+  const series = state.series.get(bundle.series) ?? noSeries;
   // Of units that were never issued, which a dishonest log may sell all the same, nothing is known.
   const known = knownParts(series, bundle);
   const pieces = known.flatMap((part) => piecesWithin(series, part));
@@ -305,11 +356,11 @@ export function everyMinute(
 }
 
 /** Genesis, rules, the account, plant, meters and keys of `solar`, all before the first hour. */
-export function enrolSolar({ log, fill }: ProofLog): void {
+export function enrolSolar({ log, fill }: ProofLog, account: object = {}): void {
   log.genesis();
   const rules = { ...log.state.genesis?.rules, version: 2 };
   log.enter('rules', { ...rules, ...log.once() });
-  log.account('solar');
+  log.account('solar', account);
   fill(3);
   log.plant('solar');
   log.meter(productionMeter);
@@ -377,6 +428,7 @@ export interface ProofJson {
   hour: number;
   messages: { index: number; jws: string; path: string[]; receivedAt: number }[];
   records: { data: string; index: number; path: string[] }[];
+  state?: { entry: number; leaf: { data: string; index: number; path: string[] } };
   sum?: string;
 }
 

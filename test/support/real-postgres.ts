@@ -1,16 +1,35 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { statSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
-/** A private PostgreSQL server, fsync on, in a temporary folder, on a Unix socket only. */
+/**
+ * A private PostgreSQL server in a temporary folder, on a Unix socket only. It holds no process up, ends
+ * with the one that started it, and takes its folder along.
+ */
 export interface PostgresCluster {
   readonly socketFolder: string;
   readonly port: number;
   readonly user: string;
-  readonly stop: () => Promise<void>;
+}
+
+export interface ClusterOptions {
+  /** Where `saveCluster` left one to begin with, instead of an empty one. */
+  readonly savedAt?: string;
+  /** Whether it forces what is committed to the disk. */
+  readonly fsync?: boolean;
 }
 
 const port = 5432;
@@ -54,56 +73,124 @@ function unprivileged(): { uid?: number; gid?: number } {
   throw new Error('running as root, and there is no user postgres or nobody to become');
 }
 
-export async function startPostgresCluster(binaries: string): Promise<PostgresCluster> {
+export async function startPostgresCluster(
+  binaries: string,
+  options: ClusterOptions = {},
+): Promise<PostgresCluster> {
+  const { folder, server } = await startCluster(binaries, options);
+  server.letGo();
+  return { socketFolder: folder, port, user };
+}
+
+/**
+ * Starts an empty cluster, has it filled and leaves it at `path`, whose parent must be there; several
+ * processes may do so at once. Unless somebody else's is already there.
+ */
+export async function saveCluster(
+  binaries: string,
+  path: string,
+  fill: (cluster: PostgresCluster) => Promise<void>,
+): Promise<void> {
+  const { folder, server } = await startCluster(binaries, {});
+  await fill({ socketFolder: folder, port, user });
+  const made = `${path}.${process.pid}`;
+  await server.stop(() => {
+    copy(join(folder, 'data'), made);
+  });
+  try {
+    renameSync(made, path);
+  } catch (error) {
+    rmSync(made, { recursive: true });
+    if (!existsSync(path)) throw error;
+  }
+}
+
+/** Of whom a saved cluster can be used: the server's files belong to its user. */
+export function serverUser(): number | undefined {
+  return unprivileged().uid ?? process.getuid?.();
+}
+
+const user = 'hourseal';
+
+/** With its owner and mode, of which a server is particular. */
+function copy(from: string, to: string): void {
+  const { status, stderr } = spawnSync('cp', ['-R', '-p', from, to], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`cp: ${stderr}`);
+}
+
+async function startCluster(
+  binaries: string,
+  { savedAt, fsync = false }: ClusterOptions,
+): Promise<{ readonly folder: string; readonly server: Server }> {
   const as = unprivileged();
   const folder = mkdtempSync(join(reachableFolder(as), 'hourseal-pg-'));
   if (as.uid !== undefined && as.gid !== undefined) chownSync(folder, as.uid, as.gid);
   const data = join(folder, 'data');
   const env = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', HOME: folder };
-  const user = 'hourseal';
-  const made = spawnSync(
-    join(binaries, 'initdb'),
-    ['-D', data, '-U', user, '-A', 'trust', '-E', 'UTF8', '--no-sync', '--locale=C.UTF-8'],
-    { ...as, env, cwd: folder, encoding: 'utf8' },
-  );
-  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
-  const server = startServer(join(binaries, 'postgres'), data, { ...as, env, cwd: folder });
-  const stop = async (): Promise<void> => {
-    server.child.stdin?.end();
-    await server.ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
+  if (savedAt === undefined) {
+    const made = spawnSync(
+      join(binaries, 'initdb'),
+      ['-D', data, '-U', user, '-A', 'trust', '-E', 'UTF8', '--no-sync', '--locale=C.UTF-8'],
+      { ...as, env, cwd: folder, encoding: 'utf8' },
+    );
+    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
+  } else copy(savedAt, data);
+  const server = startServer(join(binaries, 'postgres'), data, { ...as, env, cwd: folder, fsync });
   try {
     await untilItAnswers(binaries, folder, server);
   } catch (error) {
-    await stop();
+    await server.stop();
     throw error;
   }
-  return { socketFolder: folder, port, user, stop };
+  return { folder, server };
 }
 
 interface Server {
   readonly child: ChildProcess;
-  readonly ended: Promise<void>;
   readonly output: () => string;
+  /** From now on it is no reason for this process to go on. */
+  readonly letGo: () => void;
+  /** An orderly end; what is called then finds its folder complete, and is the last to. */
+  readonly stop: (beforeItGoes?: () => void) => Promise<void>;
 }
 
 /**
  * The shell between us and the server waits for its standard input to close, which happens however
- * the tests end, `kill -9` included, and then stops the server: none is ever left behind.
+ * the tests end, `kill -9` included, and then ends the server and its folder: none is left behind. A
+ * line before that asks for an orderly end, of which it tells.
  */
-const keeper = '"$@" </dev/null & read -r _; kill -INT $!; wait $!';
+const keeper = [
+  '"$@" </dev/null & if read -r _; then kill -INT $!; wait $!; echo stopped >&3; read -r _; fi',
+  'kill -QUIT $! 2>/dev/null; wait $!; cd /; rm -rf "$HOME"',
+].join('; ');
+
+type FourPipes = [Socket, Socket, Socket, Socket];
+
+function pipeOf({ stdio }: ChildProcess, i: number): Socket {
+  const pipe = stdio[i];
+  if (!(pipe instanceof Socket)) throw new Error(`no pipe ${i}`);
+  return pipe;
+}
 
 function startServer(
   postgres: string,
   data: string,
-  options: { uid?: number; gid?: number; env: NodeJS.ProcessEnv; cwd: string },
+  options: {
+    readonly uid?: number;
+    readonly gid?: number;
+    readonly env: NodeJS.ProcessEnv;
+    readonly cwd: string;
+    readonly fsync: boolean;
+  },
 ): Server {
+  const { fsync, ...place } = options;
   const settings = [
     `unix_socket_directories=${options.cwd}`,
     'listen_addresses=',
     `port=${port}`,
-    'fsync=on',
+    `fsync=${fsync ? 'on' : 'off'}`,
     'synchronous_commit=on',
     'max_connections=200',
     'shared_buffers=128MB',
@@ -111,21 +198,34 @@ function startServer(
   ];
   const words = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])];
   const child = spawn('/bin/sh', ['-c', keeper, 'sh', postgres, ...words], {
-    ...options,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    ...place,
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   });
+  const [stdin, stdout, stderr, told] = [0, 1, 2, 3].map((i) => pipeOf(child, i)) as FourPipes;
   let output = '';
   const gather = (chunk: Buffer): void => {
     output = (output + chunk.toString('utf8')).slice(-4000);
   };
-  child.stdout.on('data', gather);
-  child.stderr.on('data', gather);
-  const ended = new Promise<void>((resolve) =>
-    child.once('close', () => {
-      resolve();
-    }),
-  );
-  return { child, ended, output: () => output };
+  stdout.on('data', gather);
+  stderr.on('data', gather);
+  return {
+    child,
+    output: () => output,
+    letGo() {
+      child.unref();
+      for (const pipe of [stdin, stdout, stderr, told]) pipe.unref();
+    },
+    async stop(beforeItGoes) {
+      const closed = once(child, 'close');
+      if (beforeItGoes !== undefined) {
+        stdin.write('\n');
+        await once(told, 'data');
+        beforeItGoes();
+      }
+      stdin.end();
+      await closed;
+    },
+  };
 }
 
 async function untilItAnswers(binaries: string, folder: string, server: Server): Promise<void> {

@@ -2,9 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { encodeProof } from '#core/certificate/proof.ts';
+import { decodeUtf8 } from '#core/bytes.ts';
+import { encodeProof } from '#core/certificate/proof/proof.ts';
+import { dishonouredExample, equivocationExample } from './evidence-examples.ts';
 import { grammarBlocks } from './formats-shapes.ts';
-import { formatsPage, replaceChapter, replaceFences } from './formats-page.ts';
+import { exampleOnPage, formatsPage, replaceChapter, replaceFences } from './formats-page.ts';
 import { startTestPostgres } from './postgres.ts';
 import { runWorkedDay } from './worked-day.ts';
 import { dayChapter, dayExamples, dayVector, provedBundle } from './worked-day-page.ts';
@@ -34,6 +36,15 @@ try {
     formatsPage,
     replaceFences(page, (info, text) => known.get(info) ?? text),
   );
+  const equivocation = decodeUtf8(await equivocationExample(exampleOnPage));
+  writeFileSync(
+    formatsPage,
+    replaceFences(readFileSync(formatsPage, 'utf8'), (info, text) =>
+      info.endsWith(' example=evidence-equivocation') ? `${equivocation}\n` : text,
+    ),
+  );
+  const dishonoured = new URL('dishonoured-receipt.hourseal-evidence.json', vectors);
+  writeFileSync(fileURLToPath(dishonoured), dishonouredExample(exampleOnPage));
   writeFileSync(fileURLToPath(new URL('worked-day.json', vectors)), dayVector(day.entries));
   writeFileSync(fileURLToPath(new URL('proof-example.hourseal.json', vectors)), proof);
 } finally {

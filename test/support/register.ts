@@ -36,7 +36,7 @@ export function topicOf({ plant, meter }: Pick<TestMeter, 'plant' | 'meter'>): s
 }
 
 const settingSql = `
-  insert into log_setting (origin, ingestion_jwk, rules) values ($1, $2, $3)
+  insert into log_setting (origin, ingestion_keys, rules) values ($1, $2, $3)
   on conflict (one) do update set origin = excluded.origin, rules = excluded.rules`;
 
 export async function insertLogSetting(
@@ -46,7 +46,7 @@ export async function insertLogSetting(
   const rules = { ...testRules, ...options.rules };
   await sql.run(settingSql, [
     options.log ?? testLog,
-    canonicalText(ingestionSigner.jwk),
+    canonicalText([{ jwk: ingestionSigner.jwk }]),
     canonicalText(rules),
   ]);
 }

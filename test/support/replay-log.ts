@@ -1,7 +1,7 @@
 import { parseEntry } from '#core/certificate/entry.ts';
 import { advance, type Judgement } from '#core/certificate/fold.ts';
 import { specOf } from '#core/certificate/kinds.ts';
-import { emptyState, type LogState } from '#core/certificate/state.ts';
+import { emptyState, type LogState } from '#core/certificate/state/state.ts';
 import { Refused } from '#core/errors.ts';
 
 /**

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { createLedger, type Ledger } from '#ledger/service.ts';
+import { createLedger, type Ledger, type LedgerContext } from '#ledger/service.ts';
 import { createLogger } from '#platform/logger.ts';
 import { manualClock, type ManualClock } from '#platform/clock.ts';
 import type { Pool } from '#platform/postgres.ts';
@@ -46,6 +46,8 @@ export function createTestLedger(
     readonly folder?: string;
     readonly startS?: number;
     readonly limits?: Partial<LedgerLimits>;
+    /** What else the ledger is told: its signers, say, or another folder. */
+    readonly context?: Partial<LedgerContext>;
   } = {},
 ): TestLedger {
   const root = options.folder ?? scratchFolder();
@@ -61,6 +63,7 @@ export function createTestLedger(
     secretsFolder,
     logger,
     ...(options.limits !== undefined && { limits: options.limits }),
+    ...options.context,
   });
   return {
     ledger,

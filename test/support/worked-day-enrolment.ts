@@ -13,6 +13,7 @@ import type { Day } from './worked-day-parties.ts';
 
 const deadlineS = 2 * 3600;
 const lateAfterS = 3 * 3600;
+const stateEveryS = 6 * 3600;
 
 /** The log, its rules, and two parties with their plants, meters and keys, at 10:00 sharp. */
 export async function enrol({ enter, moveTo }: Day): Promise<void> {
@@ -25,7 +26,8 @@ export async function enrol({ enter, moveTo }: Day): Promise<void> {
     rules: testRules,
   };
   await enter('genesis', { ...genesis, nonce: 'g1' }, [issuing]);
-  await enter('rules', { ...testRules, deadlineS, lateAfterS, version: 2, nonce: 'r1' }, [issuing]);
+  const limits = { deadlineS, lateAfterS, stateEveryS };
+  await enter('rules', { ...testRules, ...limits, version: 2, nonce: 'r1' }, [issuing]);
   await moveTo(at('10:00'));
   // As in test/vectors/entries.json, which was made from the design alone.
   const identity = 'a18cd8d4c450c6d9f709c8d9ba30657e8987e3d308616dca0e98c5e6504a4ccc';

@@ -1,14 +1,18 @@
 import { decodeUtf8, toHex, utf8 } from '#core/bytes.ts';
 import { openingPath, parseOpening } from '#core/certificate/commitment.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
+import type { IssuedRange } from '#core/certificate/state/series.ts';
+import { encodePiece, encodeStateLeaf } from '#core/certificate/state/state-tree.ts';
 import { specOf, type Kind, type SpecOf } from '#core/certificate/kinds.ts';
 import { batchPath, parseBatchFile, parseMessageLeaf } from '#core/energy/batch.ts';
 import { evidencePath, parseRecords } from '#core/energy/evidence-file.ts';
 import { canonicalText } from '#core/jcs.ts';
+import { leafHash, treeRoot } from '#core/tlog/tree.ts';
 import { openLogFolder } from '#ledger/log-folder.ts';
 import { readRecords } from '#ledger/record-store.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { testOrigin } from './log-builder.ts';
+import { replayLog } from './replay-log.ts';
 import type { DayEntry } from './worked-day-parties.ts';
 import { story } from './worked-day-story.ts';
 
@@ -67,6 +71,22 @@ function dayList(entries: readonly DayEntry[]): string {
     .join('\n');
 }
 
+/** The leaves of a state and the pieces of its first range, each line a leaf hash and the leaf. */
+function stateExamples(entries: readonly DayEntry[]): ReadonlyMap<string, string> {
+  const { asOf } = daySpec(entries, 'state', 'state');
+  const { state } = replayLog(entries.slice(0, asOf).map(({ jcs }) => utf8(jcs)));
+  const ranges = [...state.stateTree.ranges];
+  const line = (leaf: Uint8Array): string => `${toHex(leafHash(leaf))} ${decodeUtf8(leaf)}`;
+  const piecesOf = (range: IssuedRange): Uint8Array[] => range.pieces.map(encodePiece);
+  const leaves = ranges.map((range) =>
+    encodeStateLeaf(range, treeRoot(piecesOf(range).map(leafHash))),
+  );
+  return new Map([
+    ['state-pieces', ranges.slice(0, 1).flatMap(piecesOf).map(line).join('\n')],
+    ['state-leaves', leaves.map(line).join('\n')],
+  ]);
+}
+
 /** What other chapters show of the day, by the name of the example. */
 export async function dayExamples(
   pool: Pool,
@@ -87,6 +107,7 @@ export async function dayExamples(
   const fork = daySpec(entries, 'fork', 'fork');
   const account = daySpec(entries, 'account', 'account');
   return new Map([
+    ...stateExamples(entries),
     ['signed-account', canonicalText({ kind: 'account', origin: testOrigin, spec: account })],
     ['hour-messages', leaves.map((leaf) => decodeUtf8(parseMessageLeaf(leaf).bytes)).join('\n')],
     ['hour-records', records.map(decodeUtf8).join('\n')],

@@ -11,7 +11,7 @@ export const story: readonly Told[] = [
   { name: 'genesis', said: 'The log begins.' },
   {
     name: 'rules',
-    said: 'The issuing body shortens two limits, so that a day can show them: hours are sealed 2 h after their end at the latest, and messages are late after 3 h.',
+    said: 'The issuing body shortens three times, so that a day can show them: hours are sealed 2 h after their end at the latest, messages are late after 3 h, and a state is due every 6 h.',
   },
   { name: 'account', said: "The solar plant's owner opens an account, with a key of its own." },
   { name: 'account-kept', said: 'So does the mill; the operator keeps its key.' },
@@ -80,6 +80,10 @@ export const story: readonly Told[] = [
     name: 'hour-netted',
     said: 'The next hour, 8600 - 7800 Wh less 1100 - 1000 Wh, pays 700 of the deficit and issues nothing.',
   },
+  {
+    name: 'state',
+    said: 'The first state falls due: all that was issued so far, cut into pieces where units were cancelled and withdrawn. Its leaves are under [state](#state).',
+  },
   { name: 'exchange', said: 'The device behind the solar meter was exchanged at 16:30.' },
   {
     name: 'hour-exchange',
@@ -122,6 +126,10 @@ export const story: readonly Told[] = [
     name: 'hour-19',
     said: "The auxiliary meter's message 11, of 20:00, is lost. So what was taken from 19:00 to 21:00 is subtracted from either hour: 940 - 540 Wh less 1600 - 1400 Wh. `prev` is the void entry.",
   },
+  {
+    name: 'state-22',
+    said: 'The last state of the day. `asOf` is its own index: it speaks of all that is before it.',
+  },
   { name: 'hour-20', said: 'The last hour: 1240 - 940 Wh less 1600 - 1400 Wh.' },
   {
     name: 'hour-correction-19-seen',
@@ -131,4 +139,26 @@ export const story: readonly Told[] = [
   { name: 'decision-accept-late', said: 'A decision says that the late message counts.' },
   { name: 'hour-correction-19', said: '940 - 540 Wh less 1500 - 1400 Wh.' },
   { name: 'hour-correction-20', said: '1240 - 940 Wh less 1600 - 1500 Wh.' },
+  {
+    name: 'log-key',
+    said: 'The log gets a new key. Until the next morning checkpoints bear the signatures of both.',
+  },
+  { name: 'ingestion-key', said: 'So does ingestion: from here on the new one signs receipts.' },
+  {
+    name: 'policy',
+    said: 'Two witnesses are named, one of them auditing, and both log keys. For now checkpoints do not wait for them.',
+  },
+  {
+    name: 'account-key',
+    said: "The mill's account changes its key, with the word of the old one.",
+  },
+  {
+    name: 'account-key-lost',
+    said: "The solar plant's owner has lost its key. The new one acts in seven days, unless the old one speaks up.",
+  },
+  {
+    name: 'issuer-key',
+    said: 'The issuing body gets a second key. From here on both must sign.',
+  },
+  { name: 'log-close', said: 'The log is closed; another one goes on.' },
 ];

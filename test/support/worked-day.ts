@@ -11,6 +11,7 @@ import { createLogger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { testKey, testOrigin } from './log-builder.ts';
 import { enrol } from './worked-day-enrolment.ts';
+import { ingestionLater, logLater, night } from './worked-day-end.ts';
 import { at, messageOf, notAfter, type Day, type DayEntry } from './worked-day-parties.ts';
 import { evening, fork, morning, outage, reset, setAside } from './worked-day-scenario.ts';
 
@@ -40,12 +41,12 @@ export async function runWorkedDay(pool: Pool, root: string): Promise<WorkedDay>
   const secretsFolder = join(root, 'secrets');
   mkdirSync(secretsFolder, { recursive: true, mode: 0o700 });
   writeFileSync(join(secretsFolder, 'site-mill.hex'), `${toHex(siteSecret)}\n`, { mode: 0o600 });
-  const signer = testKey('log');
+  const signer = [testKey('log'), logLater];
   const ledger = createLedger({ pool, clock, signer, folder, secretsFolder, logger });
   const ingestion = createIngestion({
     pool,
     clock,
-    signer: testKey('ingestion'),
+    signer: [testKey('ingestion'), ingestionLater],
     sendReceipt: () => Promise.resolve(),
     logger,
     limits: { refreshEveryMs: 0, looksPerSecond: 1_000, gatherMs: 0 },
@@ -54,7 +55,8 @@ export async function runWorkedDay(pool: Pool, root: string): Promise<WorkedDay>
   const day = dayOf({ ledger, ingestion, clock, entries });
   await ingestion.start();
   try {
-    for (const part of [enrol, morning, outage, setAside, fork, reset, evening]) await part(day);
+    for (const part of [enrol, morning, outage, setAside, fork, reset, evening, night])
+      await part(day);
   } finally {
     await ingestion.stop();
   }

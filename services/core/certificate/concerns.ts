@@ -1,6 +1,6 @@
 import type { Entry } from './entry.ts';
 import { isKnownKind, type Kind, type SpecOf } from './kinds.ts';
-import type { AccountState, LogState, PlantState } from './state.ts';
+import type { AccountState, LogState, PlantState } from './state/state.ts';
 
 /**
  * Whose entry it is: the plant or account that a verifier must have it for (D3.5, "every entry that
@@ -11,41 +11,57 @@ export function concernedBy(
   { kind, spec }: Entry,
 ): PlantState | AccountState | undefined {
   if (!isKnownKind(kind)) return undefined;
-  const plantOfKey = (kid: string): PlantState | undefined =>
-    state.plants.get(state.keys.get(kid)?.spec.plant ?? '');
-  const plantOfMeter = (meter: string): PlantState | undefined =>
-    state.plants.get(state.meters.get(meter)?.spec.plant ?? '');
-  const as = <K extends Kind>(_kind: K): SpecOf<K> => spec as SpecOf<K>;
   switch (kind) {
     case 'account':
-      return state.accounts.get(as(kind).account);
+    case 'account-key':
+      return state.accounts.get(specAs(kind, spec).account);
     case 'plant':
     case 'plant-change':
     case 'meter':
     case 'key':
-      return state.plants.get(as(kind).plant);
+      return state.plants.get(specAs(kind, spec).plant);
     case 'exchange':
-      return plantOfMeter(as(kind).meter);
+      return plantOfMeter(state, specAs(kind, spec).meter);
     case 'key-end':
     case 'fork':
-      return plantOfKey(as(kind).kid);
+      return plantOfKey(state, specAs(kind, spec).kid);
     case 'decision': {
-      const decision = as(kind);
-      return 'kid' in decision ? plantOfKey(decision.kid) : plantOfMeter(decision.meter);
+      const decision = specAs(kind, spec);
+      if ('kid' in decision) return plantOfKey(state, decision.kid);
+      return plantOfMeter(state, decision.meter);
     }
     case 'freeze':
     case 'unfreeze': {
-      const { what, id } = as(kind);
+      const { what, id } = specAs(kind, spec);
       if (what === 'account') return state.accounts.get(id);
       if (what === 'plant') return state.plants.get(id);
-      return what === 'meter' ? plantOfMeter(id) : plantOfKey(id);
+      return what === 'meter' ? plantOfMeter(state, id) : plantOfKey(state, id);
     }
     case 'genesis':
+    case 'ingestion-key':
+    case 'issuer-key':
+    case 'log-close':
+    case 'log-key':
+    case 'policy':
     case 'rules':
+    case 'state':
     case 'hour':
     case 'hour-correction':
     case 'cancel':
     case 'void':
       return undefined;
   }
+}
+
+/** The rule of its kind has found the spec to be one. */
+function specAs<K extends Kind>(_kind: K, spec: object): SpecOf<K> {
+  return spec as SpecOf<K>;
+}
+
+function plantOfKey({ keys, plants }: LogState, kid: string): PlantState | undefined {
+  return plants.get(keys.get(kid)?.spec.plant ?? '');
+}
+
+function plantOfMeter({ meters, plants }: LogState, meter: string): PlantState | undefined {
+  return plants.get(meters.get(meter)?.spec.plant ?? '');
 }

@@ -23,9 +23,12 @@ const anyObject: Shape<object> = {
   },
 };
 
+/** A JWS with detached payload and a signature of 64 bytes. */
+export const authText = pattern('[A-Za-z0-9_-]+[.][.][A-Za-z0-9_-]{86}');
+
 export const entryShape = object({
   apiVersion: oneOf('hourseal/v1'),
-  auth: array(pattern('[A-Za-z0-9_-]+[.][.][A-Za-z0-9_-]{86}'), { min: 0, max: 32 }),
+  auth: array(authText, { min: 0, max: 32 }),
   kind: pattern('[a-z][a-z-]{0,31}'),
   spec: anyObject,
   time: instant,
@@ -56,7 +59,10 @@ export function signAction(signer: Signer, { kind, origin, spec }: Action): stri
 }
 
 /** The signatures under an entry, parsed but not verified. Throws Refused. */
-export function parseAuth(entry: Entry, origin: string): readonly Jws[] {
+export function parseAuth(
+  entry: Pick<Entry, 'kind' | 'spec' | 'auth'>,
+  origin: string,
+): readonly Jws[] {
   const payload = canonicalBytes({ kind: entry.kind, origin, spec: entry.spec });
   return entry.auth.map((text) => parseDetachedJws(text, 'hourseal-auth', payload));
 }

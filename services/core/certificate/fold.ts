@@ -7,14 +7,16 @@ import { leafHash } from '../tlog/tree.ts';
 import { concernedBy } from './concerns.ts';
 import { parseAuth, parseEntry, type Entry, type EntryRef } from './entry.ts';
 import { isKnownKind, specOf, unsignedKinds, type Kind } from './kinds.ts';
-import { account, exchange, key, keyEnd, meter, plant, plantChange } from './rules/register.ts';
+import { account, accountKey, exchange, key, keyEnd, meter } from './rules/register.ts';
+import { plant, plantChange } from './rules/register.ts';
 import { hour, hourCorrection } from './rules/hours.ts';
 import { cancel } from './rules/life.ts';
-import { genesis, rules } from './rules/log.ts';
+import { genesis, ingestionKey, issuerKey, logClose, logKey, policy, rules } from './rules/log.ts';
 import { decision, fork, freeze, unfreeze, voided } from './rules/oversight.ts';
 import type { Effect, Place, Requirement, Rule } from './rules/rule.ts';
 import { genesisOf, issuers } from './rules/rule.ts';
-import type { LogState } from './state.ts';
+import { isNextState, state as stateRule } from './rules/state.ts';
+import type { LogState } from './state/state.ts';
 
 /**
  * The fold over entries: the one place that says what an entry does and which entries are void. The
@@ -24,6 +26,7 @@ import type { LogState } from './state.ts';
 type RuleTable = { readonly [K in Kind]: Rule<K> };
 const ruleOf: RuleTable = {
   account,
+  'account-key': accountKey,
   cancel,
   decision,
   exchange,
@@ -32,12 +35,18 @@ const ruleOf: RuleTable = {
   genesis,
   hour,
   'hour-correction': hourCorrection,
+  'ingestion-key': ingestionKey,
+  'issuer-key': issuerKey,
   key,
   'key-end': keyEnd,
+  'log-close': logClose,
+  'log-key': logKey,
   meter,
   plant,
   'plant-change': plantChange,
+  policy,
   rules,
+  state: stateRule,
   unfreeze,
   void: voided,
 };
@@ -65,7 +74,7 @@ export interface AdvanceOptions {
    * energy), or, for one who does not hold it, what a later `void` in the log says of it.
    */
   readonly evidence?: { readonly code: string; readonly message: string } | undefined;
-  /** The entry itself, for whoever has just encoded it into these very bytes. */
+  /** The entry itself, for whoever has just encoded it into these very bytes, or parsed it from them. */
   readonly entry?: Entry;
 }
 
@@ -106,7 +115,10 @@ export function applyJudgement(state: LogState, pending: PendingJudgement): Judg
   const { ref, entry, effect, violation } = pending;
   if (ref.index < state.size) throw new RangeError(`advance: ${ref.index} is already folded`);
   state.size = ref.index + 1;
-  if (entry !== undefined) chainHour(state, entry, ref);
+  if (entry !== undefined) {
+    chainHour(state, entry, ref);
+    passState(state, entry, ref);
+  }
   if (effect !== undefined) {
     effect();
     if (entry !== undefined) {
@@ -120,9 +132,12 @@ export function applyJudgement(state: LogState, pending: PendingJudgement): Judg
   return { ref, entry, violation };
 }
 
+/** What every certificate's verification rests on: the rules, and who may sign for log and body. */
+const logKinds: ReadonlySet<string> = new Set(['genesis', 'issuer-key', 'log-key', 'rules']);
+
 /** Where a verifier will look for the entry (D3.5). */
 function entriesConcerned(state: LogState, entry: Entry): number[] | undefined {
-  if (entry.kind === 'genesis' || entry.kind === 'rules') return state.genesis?.entries;
+  if (logKinds.has(entry.kind)) return state.genesis?.entries;
   return concernedBy(state, entry)?.entries;
 }
 
@@ -156,6 +171,9 @@ function planEntry(entry: Entry, place: Place, signatures: 'verify' | 'trust'): 
   const inForce =
     place.ref.index === 0 ? kind === 'genesis' : genesisOf(place).rules.kinds.includes(kind);
   if (!inForce) throw new Refused('kind', `the kind ${kind} is not in force`);
+  if (place.state.genesis?.closed !== undefined && kind !== 'void') {
+    throw new Refused('closed', 'the log has been closed');
+  }
   if (!isKnownKind(kind)) throw new UnknownKind(`the kind ${kind} is not known to this program`);
   return planKind(kind, entry, { ...place, signatures });
 }
@@ -181,7 +199,7 @@ function planKind(
   };
 }
 
-/** Stands for the issuing body among the thumbprints of `usedNonces`; no thumbprint is as short. */
+/** Stands for the issuing body among the thumbprints of the nonces; no thumbprint is as short. */
 const issuingBodyNonce = 'issuers';
 
 /** Verifies who signed (D3.3) and that none of the signatures was used before or comes too late. */
@@ -209,11 +227,11 @@ function planAuth(
   const used = kids.map((kid) => `${kid} ${nonce}`);
   // The issuing body is one signer: an action that more of its keys signed than needed counts once.
   if (required.includes(issuers)) used.push(`${issuingBodyNonce} ${nonce}`);
-  if (used.some((once) => state.usedNonces.has(once))) {
+  if (used.some((once) => state.tables.nonces.has(once))) {
     throw new Refused('nonce', 'a signature that was used before');
   }
   return () => {
-    for (const once of used) state.usedNonces.add(once);
+    for (const once of used) state.tables.nonces.set(once, true);
   };
 }
 
@@ -262,4 +280,11 @@ function chainHour(state: LogState, entry: Entry, ref: EntryRef): void {
   const { plant: name } = entry.spec as { plant?: unknown };
   const found = typeof name === 'string' ? state.plants.get(name) : undefined;
   if (found !== undefined) found.latest = ref;
+}
+
+function passState(state: LogState, entry: Entry, { index }: EntryRef): void {
+  if (entry.kind !== 'state') return;
+  const { asOf } = entry.spec as { asOf?: unknown };
+  if (typeof asOf !== 'number' || !Number.isSafeInteger(asOf)) return;
+  if (isNextState(state, { asOf }, index)) state.stateAsOf = asOf;
 }

@@ -5,7 +5,7 @@ import { computePlantHour, type HourQuestion, type PlantHour } from '../energy/p
 import { validInstants } from '../energy/register.ts';
 import type { HeldReading } from '../energy/timeline.ts';
 import type { Range, Rules } from './kinds.ts';
-import { metersOfHour, type KeyState, type LogState, type MeterState } from './state.ts';
+import { metersOfHour, type HourRegister, type KeyState, type MeterState } from './state/state.ts';
 
 /**
  * From messages to a plant's hour: which of them count, which belong into its batch, and what they
@@ -105,7 +105,7 @@ export type OpenDisputes = ReadonlyMap<string, number>;
 
 /** What the messages of a batch prove of a plant's hour. They are those that count. */
 export function hourOfBatch(
-  state: LogState,
+  state: HourRegister,
   { plant, start }: HourPlace,
   evidence: { readonly messages: readonly MeterMessage[]; readonly disputes: OpenDisputes },
 ): PlantHour {
@@ -113,7 +113,7 @@ export function hourOfBatch(
 }
 
 function hourQuestion(
-  state: LogState,
+  state: HourRegister,
   { plant, start }: HourPlace,
   {
     messages,
@@ -142,8 +142,17 @@ function hourQuestion(
   };
 }
 
+function heldReadings({ kid, seq, readings }: MeterMessage): HeldReading[] {
+  return readings.map((reading) => {
+    const { t, registers, clock, status } = reading;
+    // Nearly all readings are as plain, and to spread one takes several times as long.
+    const isPlain = clock === undefined && status === undefined;
+    return isPlain ? { t, registers, kid, seq } : { ...reading, kid, seq };
+  });
+}
+
 function meterEvidence(
-  state: LogState,
+  state: HourRegister,
   meter: MeterState,
   {
     messages,
@@ -153,9 +162,7 @@ function meterEvidence(
   const frozen = meter.frozen || messages.some(({ kid }) => state.keys.get(kid)?.frozen === true);
   return {
     spec: meter.spec,
-    readings: messages.flatMap(({ kid, seq, readings }) =>
-      readings.map((reading): HeldReading => ({ ...reading, kid, seq })),
-    ),
+    readings: messages.flatMap(heldReadings),
     exchanges: meter.exchanges.map(({ spec, ref }) => ({
       t: spec.t,
       closing: spec.closing,

@@ -1,8 +1,9 @@
-import { publicJwk } from '../keys.ts';
+import { ecdsaJwk, publicJwk } from '../keys.ts';
 import { array, hashHex, id, instant, integer, object, oneOf, optional, origin } from '../shape.ts';
 import { either, lines, pattern, record, text, thumbprint, wattHours } from '../shape.ts';
 import type { Infer } from '../shape.ts';
 import { qualityShape, roleShape } from '../energy/meter-record.ts';
+import { ocmfShape } from '../energy/ocmf.ts';
 import { reasonCode } from '../energy/receipt.ts';
 import { entryRef } from './entry.ts';
 
@@ -29,11 +30,18 @@ const rulesMembers = {
   kinds: array(pattern('[a-z][a-z-]{0,31}'), hours),
   /** A message arriving later than this after its readings counts only by a decision (D4.1). */
   lateAfterS: integer(0),
+  /** A `state` entry is due this long after the one before (D3.3); by default a day. */
+  stateEveryS: optional(integer(60, 31 * 86_400)),
   version: integer(1),
 } as const;
 export const rulesBody = object(rulesMembers);
 export type Rules = Infer<typeof rulesBody>;
 export const rulesSpec = object({ ...rulesMembers, ...signed });
+
+/** A witness policy as a file of c2sp.org/tlog-policy: what a verifier may take as its own. */
+const policyText = lines(16_384);
+/** A checkpoint key as a C2SP vkey: name+hash+key. */
+const vkeyText = pattern('[!-~]{1,512}');
 
 export const genesisSpec = object({
   /** The last checkpoint of the log that this one follows, as a signed note. */
@@ -41,12 +49,34 @@ export const genesisSpec = object({
   formatVersion: oneOf(1),
   ingestionKey: publicJwk,
   issuers: object({ keys: array(publicJwk, { min: 1, max: 16 }), threshold: integer(1, 16) }),
-  /** The log key as a C2SP vkey: name+hash+key. */
-  logKey: pattern('[!-~]{1,512}'),
+  logKey: vkeyText,
   origin,
+  /** The first policy; absent where checkpoints are published without witnesses. */
+  policy: optional(policyText),
   rules: rulesBody,
   ...signed,
 });
+
+/** In force from the next index on (D3.4). */
+export const policySpec = object({ policy: policyText, ...signed });
+
+/**
+ * A new log or ingestion key. The ones before it stay good until `previousUntil`, by entry time:
+ * until then checkpoints bear both signatures, and receipts are good under either key.
+ */
+export const logKeySpec = object({ logKey: vkeyText, previousUntil: instant, ...signed });
+export const ingestionKeySpec = object({ jwk: publicJwk, previousUntil: instant, ...signed });
+
+/** Adds a key of the issuing body, removes one, or sets how many must sign; any of it together. */
+export const issuerKeySpec = object({
+  add: optional(publicJwk),
+  remove: optional(thumbprint),
+  threshold: integer(1, 16),
+  ...signed,
+});
+
+/** The end of this log: only a `void` may follow. `next` is the origin of the log that goes on. */
+export const logCloseSpec = object({ next: optional(origin), reason: text(1000), ...signed });
 
 export const accountRole = oneOf('plant', 'trader', 'buyer', 'regulator');
 export const accountSpec = object({
@@ -56,6 +86,17 @@ export const accountSpec = object({
   identity: hashHex,
   jwk: publicJwk,
   role: accountRole,
+  ...signed,
+});
+
+/**
+ * `change` is signed by the old key and holds at once; `loss` by the issuing body, and holds 7 days
+ * later unless the old key speaks up with a `change` in the meantime (D3.3).
+ */
+export const accountKeySpec = object({
+  account: id,
+  cause: oneOf('change', 'loss'),
+  jwk: publicJwk,
   ...signed,
 });
 
@@ -113,22 +154,24 @@ const meterMembers = {
 } as const;
 export const meterBody = object(meterMembers);
 export const meterSpec = object({ ...meterMembers, ...signed });
-export const exchangeSpec = object({
+const exchangeMembers = {
   closing: record(id, integer(0), { min: 1, max: 16 }),
   meter: id,
   opening: record(id, integer(0), { min: 1, max: 16 }),
   serial: pattern('[!-~]{1,64}'),
   t: instant,
-  ...signed,
-});
+} as const;
+export const exchangeBody = object(exchangeMembers);
+export const exchangeSpec = object({ ...exchangeMembers, ...signed });
 
-export const keySpec = object({
-  jwk: publicJwk,
-  meter: id,
-  notBefore: instant,
-  plant: id,
-  ...signed,
-});
+const keyMembers = { meter: id, notBefore: instant, plant: id, ...signed } as const;
+/** Of a meter that signs our messages. */
+export const ownKeySpec = object({ jwk: publicJwk, ...keyMembers });
+/** Or of one that signs OCMF records, and can sign nothing else. */
+export const keySpec = either(
+  ownKeySpec,
+  object({ jwk: ecdsaJwk, ocmf: ocmfShape, ...keyMembers }),
+);
 export const keyEndSpec = object({
   kid: thumbprint,
   lastSeq: integer(0),
@@ -240,11 +283,35 @@ export const cancelSpec = object({
   ...signed,
 });
 
+/**
+ * Whose every certificate is, and in which state (D3.3): `root` is that of the tree over all ranges
+ * issued by the first `asOf` entries, `count` of them, in the order of issue.
+ */
+export const stateSpec = object({ asOf: integer(1), count: integer(0), root: hashHex });
+
+/** A leaf of that tree: a range as it was issued, and the root over its pieces. */
+export const stateLeafShape = object({
+  from: integer(1),
+  pieces: hashHex,
+  series: seriesShape,
+  to: integer(1),
+});
+export const stateNames = ['active', 'cancelled', 'withdrawn'] as const;
+/** A leaf of the tree over the pieces of one range. */
+export const statePieceShape = object({
+  from: integer(1),
+  lastIndex: integer(1),
+  owner: id,
+  state: oneOf(...stateNames),
+  to: integer(1),
+});
+
 export const voidSpec = object({ code: reasonCode, index: integer(0), leafHash: hashHex });
 
 /** Every kind that this version of the program can judge. */
 export const specOf = {
   account: accountSpec,
+  'account-key': accountKeySpec,
   cancel: cancelSpec,
   decision: decisionSpec,
   exchange: exchangeSpec,
@@ -253,12 +320,18 @@ export const specOf = {
   genesis: genesisSpec,
   hour: hourSpec,
   'hour-correction': hourCorrectionSpec,
+  'ingestion-key': ingestionKeySpec,
+  'issuer-key': issuerKeySpec,
   key: keySpec,
   'key-end': keyEndSpec,
+  'log-close': logCloseSpec,
+  'log-key': logKeySpec,
   meter: meterSpec,
   plant: plantSpec,
   'plant-change': plantChangeSpec,
+  policy: policySpec,
   rules: rulesSpec,
+  state: stateSpec,
   unfreeze: unfreezeSpec,
   void: voidSpec,
 } as const;
@@ -275,5 +348,6 @@ export const unsignedKinds: ReadonlySet<Kind> = new Set([
   'fork',
   'hour',
   'hour-correction',
+  'state',
   'void',
 ]);

@@ -2,37 +2,54 @@ import { compareAscii, concat, decodeUtf8, uint32BE, utf8 } from '../bytes.ts';
 import { Refused } from '../errors.ts';
 import { canonicalBytes, parseCanonical } from '../jcs.ts';
 import { array, hashHex, integer, object, thumbprint, type Infer } from '../shape.ts';
-import { messageLimitBytes, parseMessage, type ParsedMessage } from './message.ts';
+import { messageLimitBytes, type ParsedMessage } from './message.ts';
+import { isPlacedOcmf } from './ocmf.ts';
 import { reasonCode } from './receipt.ts';
+import { parseSigned } from './signed.ts';
 
-const messagePrefix = utf8('hourseal/message/v1\n');
+/** No leaf is longer. */
+export const leafLimitBytes = messageLimitBytes + 64;
+
+/** What a leaf begins with (D3.2): it says in which format the bytes after the time are. */
+const prefixes = {
+  message: utf8('hourseal/message/v1\n'),
+  ocmf: utf8('hourseal/ocmf/v1\n'),
+} as const;
 const newline = 0x0a;
 
-/** A message as the log keeps it: the JWS bytes as received, and when they were. */
+/** A message as the log keeps it: its bytes as they are kept (`parseSigned`), and when they came. */
 export interface MessageLeaf {
   readonly receivedAt: number;
   readonly bytes: Uint8Array;
 }
 
-/** Leaf data of D3.2: prefix, `receivedAt` in decimal, newline, the JWS bytes. */
+/** Leaf data of D3.2: the prefix of the format, `receivedAt` in decimal, newline, the bytes. */
 export function encodeMessageLeaf({ receivedAt, bytes }: MessageLeaf): Uint8Array {
-  return concat(messagePrefix, utf8(`${receivedAt}\n`), bytes);
+  const prefix = isPlacedOcmf(bytes) ? prefixes.ocmf : prefixes.message;
+  return concat(prefix, utf8(`${receivedAt}\n`), bytes);
 }
 
 /** Strict inverse of `encodeMessageLeaf`, with the message parsed. Throws Refused. */
 export function parseMessageLeaf(data: Uint8Array): MessageLeaf & { parsed: ParsedMessage } {
-  for (let i = 0; i < messagePrefix.length; i++) {
-    if (data[i] !== messagePrefix[i]) throw new Refused('leaf', 'not a message leaf');
-  }
-  const end = data.indexOf(newline, messagePrefix.length);
+  const prefix = Object.values(prefixes).find((one) => startsWith(data, one));
+  if (prefix === undefined) throw new Refused('leaf', 'not a message leaf');
+  const end = data.indexOf(newline, prefix.length);
   if (end < 0) throw new Refused('leaf', 'without a time of arrival');
-  const decimal = decodeUtf8(data.subarray(messagePrefix.length, end));
+  const decimal = decodeUtf8(data.subarray(prefix.length, end));
   const receivedAt = Number(decimal);
   if (!Number.isSafeInteger(receivedAt) || receivedAt < 0 || String(receivedAt) !== decimal) {
     throw new Refused('leaf', 'a time of arrival in another spelling');
   }
   const bytes = data.subarray(end + 1);
-  return { receivedAt, bytes, parsed: parseMessage(bytes) };
+  if (isPlacedOcmf(bytes) !== (prefix === prefixes.ocmf)) {
+    throw new Refused('leaf', 'not in the format that its prefix names');
+  }
+  return { receivedAt, bytes, parsed: parseSigned(bytes) };
+}
+
+function startsWith(data: Uint8Array, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (data[i] !== prefix[i]) return false;
+  return true;
 }
 
 /** What orders the leaves of a batch tree (D3.2). */
@@ -99,7 +116,7 @@ export function parseBatchFile(bytes: Uint8Array): BatchFile {
   }
   const list = parts.pop();
   if (list === undefined) throw new Refused('form', 'batch file without its list');
-  if (parts.some((data) => data.length > messageLimitBytes + 64)) {
+  if (parts.some((data) => data.length > leafLimitBytes)) {
     throw new Refused('size', 'a leaf larger than a message can be');
   }
   return {

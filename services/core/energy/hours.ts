@@ -22,3 +22,10 @@ export function hoursTouchedBy(t: number): readonly number[] {
   const start = hourStartOf(t);
   return t === start && start >= hourSeconds ? [start - hourSeconds, start] : [start];
 }
+
+const lastDateS = 8_640_000_000_000;
+
+/** For people: `2025-06-21T01:00:00Z`. What no calendar reaches is given in Unix seconds. */
+export function instantText(s: number): string {
+  return s > lastDateS ? `second ${s}` : `${new Date(s * 1000).toISOString().slice(0, 19)}Z`;
+}

@@ -30,18 +30,37 @@ export const messageShape = object({
 export type Reading = Infer<typeof readingShape>;
 export type Message = Infer<typeof messageShape>;
 
+/**
+ * What a message says, whatever format it came in. `log` is empty where the format names none, which no
+ * log's origin is: what is meant for this log, `requireRegistered` says.
+ */
+export type MessageContent = Omit<Message, 'v'>;
+
 export interface ParsedMessage {
-  readonly message: Message;
+  readonly message: MessageContent;
   readonly jws: Jws;
   /** SHA-256 of the signing input: what tells a duplicate from a fork, and what the chain runs over. */
   readonly hash: Uint8Array;
+  /** Of a record in the Open Charge Metering Format: what it says itself (ocmf.ts). */
+  readonly ocmf?: OcmfSource;
+}
+
+/** What an OCMF record is told by: its page, and the device that the page belongs to. */
+export interface OcmfSource {
+  readonly context: 'F' | 'T';
+  readonly page: number;
+  readonly serial: string;
+}
+
+export interface ParsedJwsMessage extends ParsedMessage {
+  readonly message: Message;
 }
 
 /**
  * Parses a meter message (D3.1) from bytes as received: form only, no key, no signature. Throws
  * Refused('size') beyond 65,000 bytes and Refused('form') for everything else that is wrong.
  */
-export function parseMessage(bytes: Uint8Array): ParsedMessage {
+export function parseMessage(bytes: Uint8Array): ParsedJwsMessage {
   if (bytes.length > messageLimitBytes) {
     throw new Refused('size', `${bytes.length} bytes, at most ${messageLimitBytes} are accepted`);
   }
@@ -57,7 +76,7 @@ export function parseMessage(bytes: Uint8Array): ParsedMessage {
 }
 
 /** Strictly increasing in `t`, and all within one closed hour [start, start + 3600]. */
-function requireOrderWithinOneHour(readings: readonly Reading[]): void {
+export function requireOrderWithinOneHour(readings: readonly Reading[]): void {
   let previous = -1;
   let end = Number.POSITIVE_INFINITY;
   for (const { t } of readings) {

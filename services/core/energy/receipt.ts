@@ -41,10 +41,17 @@ export function buildReceipt(signer: Signer, receipt: Receipt): string {
   return compactJws(signer, 'hourseal-receipt', canonicalBytes(receiptShape.parse(receipt)));
 }
 
-/** Parses and verifies a receipt by the ingestion key. Throws Refused with the reason's code. */
-export function openReceipt(bytes: Uint8Array, ingestionKey: PublicKey): Receipt {
+/**
+ * Parses and verifies a receipt by one of the ingestion keys: more than one while they are changed.
+ * Throws Refused with the reason's code, `key` where it is by none of them.
+ */
+export function openReceipt(
+  bytes: Uint8Array,
+  ...ingestionKeys: readonly [PublicKey, ...PublicKey[]]
+): Receipt {
   const jws = parseCompactJws(bytes, 'hourseal-receipt');
-  verifyJws(jws, ingestionKey);
+  const [first] = ingestionKeys;
+  verifyJws(jws, ingestionKeys.find(({ kid }) => kid === jws.header.kid) ?? first);
   const receipt = receiptShape.parse(parseCanonical(jws.payload));
   let previous = receipt.throughSeq;
   for (const { from, to } of receipt.missing) {

@@ -42,6 +42,18 @@ export interface CountingRegister extends RegisterSpec {
 
 /** The registers of a meter that count, by name; the rest (direction `none`, say) are never looked at. */
 export function countingRegisters(spec: MeterSpec): readonly CountingRegister[] {
+  let counting = countingOf.get(spec);
+  if (counting === undefined) {
+    counting = findCounting(spec);
+    countingOf.set(spec, counting);
+  }
+  return counting;
+}
+
+/** A meter's entry never changes, and every message and hour of the meter asks. */
+const countingOf = new WeakMap<MeterSpec, readonly CountingRegister[]>();
+
+function findCounting(spec: MeterSpec): readonly CountingRegister[] {
   const counting: CountingRegister[] = [];
   for (const name of Object.keys(spec.registers).sort()) {
     const register = spec.registers[name];

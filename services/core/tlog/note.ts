@@ -110,6 +110,11 @@ export function verifierKeyOf(name: string, type: SignatureType, signer: Signer)
   return verifierKey({ name, type, publicKey: parsePublicJwk(signer.jwk).raw });
 }
 
+/** The vkey of a signer's notes. Refused as `verifierKeyOf`. */
+export function vkeyOf(name: string, type: SignatureType, signer: Signer): string {
+  return formatVkey(verifierKeyOf(name, type, signer));
+}
+
 /** Signs notes plainly (type 0x01). Cosignatures are made by `cosignatureSigner`. */
 export function noteSigner(name: string, signer: Signer): NoteSigner {
   const { keyId } = verifierKeyOf(name, ed25519Type, signer);

@@ -168,3 +168,24 @@ export function isAuditing({ key }: Witness): boolean {
 export function needsAuditor(policy: Policy): boolean {
   return !quorumMet(policy, (witness) => !isAuditing(witness));
 }
+
+/** Refused('policy') unless every quorum has at least one auditing witness (D3.4). */
+export function requireAuditor(policy: Policy): void {
+  if (needsAuditor(policy)) return;
+  throw new Refused('policy', 'its quorum can be met without an auditing witness (…/audit)');
+}
+
+/**
+ * How many witnesses any two quorums have in common at least: so many would have to lie for two
+ * histories of one log to be cosigned. For `k` of `n` witnesses that is 2k - n; 0 for no quorum.
+ */
+export function quorumOverlap({ quorum }: Policy): number {
+  // A name is a member once in the whole file, so members share no witness and their overlaps add up.
+  const overlap = (rule: Group | Witness): number => {
+    if ('key' in rule) return 1;
+    const shared = Math.max(0, 2 * rule.needed - rule.members.length);
+    const overlaps = rule.members.map(overlap).sort((a, b) => a - b);
+    return overlaps.slice(0, shared).reduce((sum, one) => sum + one, 0);
+  };
+  return quorum === undefined ? 0 : overlap(quorum);
+}

@@ -140,7 +140,7 @@ export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   const entries: Uint8Array[] = [];
   let at = 0;
   while (entries.length < width) {
-    const [high, low] = bytes.subarray(at, at + 2);
+    const [high, low] = [bytes[at], bytes[at + 1]];
     if (high === undefined || low === undefined) {
       throw new Refused('bundle', `the bundle ends after ${entries.length} of ${width} entries`);
     }

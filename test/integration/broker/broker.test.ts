@@ -8,7 +8,7 @@ import { systemClock } from '#platform/clock.ts';
 import type { Arrival } from '#platform/intake.ts';
 import { createPool, type Pool } from '#platform/postgres.ts';
 import { describeWith, program } from '#support/needs.ts';
-import { startTestPostgres, type TestPostgres } from '#support/postgres.ts';
+import { quickEngine, startTestPostgres, type TestPostgres } from '#support/postgres.ts';
 import { insertLogSetting, insertMeter, testSigner, topicOf, endKey } from '#support/register.ts';
 import { closed, connected, password, rawConnection, startBroker, tryConnect } from './rig.ts';
 
@@ -27,7 +27,7 @@ let intake: (arrival: Arrival) => Promise<void> = async () => undefined;
 const clients: MqttClient[] = [];
 
 beforeAll(async () => {
-  database = await startTestPostgres('pglite');
+  database = await startTestPostgres(quickEngine);
   pool = database.pool;
   await insertLogSetting(pool);
   await insertMeter(pool, signer.kid, { ...own, jwk: signer.jwk });

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { utf8 } from '#core/bytes.ts';
+import { toHex, utf8 } from '#core/bytes.ts';
 import { parseMessage } from '#core/energy/message.ts';
-import { buildReceipt } from '#core/energy/receipt.ts';
+import { buildReceipt, emptyChain, openReceipt } from '#core/energy/receipt.ts';
 import { parsePublicJwk } from '#core/keys.ts';
 import { signerFromSeed } from '#core/signer.node.ts';
 import type { DeviceClock } from '#devices/clock.ts';
@@ -46,7 +46,7 @@ function open(changes: Partial<GatewayOptions> = {}): Gateway {
     audience: 'broker.example',
     signer,
     store,
-    ingestionKey,
+    ingestionKeys: [ingestionKey],
     clock,
     random: () => 0.5,
     onEvent: (event) => events.push(event),
@@ -108,6 +108,52 @@ describe('a gateway', () => {
     expectAll(40);
     expect(fake.arrived).toHaveLength(40);
     expect(gateway.status()).toMatchObject({ stored: 0, throughSeq: 40, lastSeq: 40, inFlight: 0 });
+  });
+
+  it('takes receipts by any of the ingestion keys that it is told of', async () => {
+    await gateway.stop();
+    gateway = open({ ingestionKeys: [parsePublicJwk(stranger.jwk), ingestionKey] });
+    gateway.start();
+    await measure(3);
+    await gateway.settled('receipted', patience());
+    expect(gateway.status()).toMatchObject({ stored: 0, throughSeq: 3 });
+  });
+
+  it('keeps what only a key covers that it is not told of', async () => {
+    await gateway.stop();
+    gateway = open({ ingestionKeys: [parsePublicJwk(stranger.jwk), meterKey] });
+    gateway.start();
+    await measure(1);
+    await until(() => kinds().includes('receipt-refused'));
+    expect(events.find(({ kind }) => kind === 'receipt-refused')).toMatchObject({ code: 'key' });
+    expect(gateway.status()).toMatchObject({ stored: 1, throughSeq: 0 });
+    expect(store.receipt()).toBeUndefined();
+  });
+
+  it('keeps its newest receipt, whatever else is sent as one', async () => {
+    gateway.start();
+    await measure(3);
+    await gateway.settled('receipted', patience());
+    const kept = store.receipt();
+    expect(kept?.seq).toBe(3);
+    const { chain } = openReceipt(utf8(kept?.jws ?? ''), ingestionKey);
+    fake.verdict = () => 'take-silently';
+    await measure(2);
+    await gateway.settled('acknowledged', patience());
+    const own = { kid: signer.kid, missing: [], refused: [] };
+    const older = buildReceipt(ingestion, { ...own, chain: toHex(emptyChain), throughSeq: 0 });
+    const wrong = [
+      older,
+      buildReceipt(stranger, { ...own, chain, throughSeq: 4 }),
+      buildReceipt({ ...stranger, kid: ingestion.kid }, { ...own, chain, throughSeq: 4 }),
+      buildReceipt(ingestion, { ...own, chain, throughSeq: 5 }),
+      buildReceipt(ingestion, { ...own, kid: stranger.kid, chain, throughSeq: 9 }),
+      'no receipt',
+    ];
+    for (const receipt of wrong) await fake.sendReceipt(receipt);
+    const refused = (): number => kinds().filter((kind) => kind === 'receipt-refused').length;
+    await until(() => refused() === 4);
+    expect(store.receipt()).toEqual(kept);
   });
 
   it('keeps what it records while nobody listens, and delivers it later', async () => {

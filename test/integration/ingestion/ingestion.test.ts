@@ -131,11 +131,16 @@ onEachEngine('ingestion', (start) => {
       const { topic, value } = await pool.row<{ topic: string; value: unknown }>(
         'select topic, value from outbox order by outbox_id desc limit 1',
       );
-      expect(topic).toBe('ingested');
-      expect(value).toEqual({
-        messages: 1,
-        plants: [{ plant: meter.of.plant, starts: [at - 3600, at] }],
-      });
+      expect(topic).toBe('messages.accepted');
+      const { plant, meter: name } = meter.of;
+      const { kid } = meter.signer;
+      expect(value).toEqual([
+        {
+          hours: [at - 3600, at],
+          meters: [{ kid, maxSeq: 1, messages: 1, meter: name, throughSeq: 1 }],
+          plant,
+        },
+      ]);
     });
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { encodeProof } from '#core/certificate/proof.ts';
-import { verifyProof } from '#core/certificate/verify.ts';
+import { encodeProof } from '#core/certificate/proof/proof.ts';
+import { verifyProof } from '#core/certificate/proof/verify.ts';
 import type { Reading } from '#core/energy/message.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { insertMessages } from '#support/insert-messages.ts';

@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { utf8 } from '#core/bytes.ts';
 import { manualClock } from '#platform/clock.ts';
+import { createLogger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { verifyCheckpoint } from '#core/tlog/checkpoint.ts';
+import { Failed } from '#core/errors.ts';
 import { parseVkey } from '#core/tlog/note.ts';
 import { parseBundle, tileHashReader } from '#core/tlog/tile.ts';
 import { proveInclusion, rootAt, verifyInclusion } from '#core/tlog/proof.ts';
 import { leafHash } from '#core/tlog/tree.ts';
+import { defaultLedgerLimits } from '#ledger/config.ts';
 import { createFollower } from '#ledger/follow.ts';
 import { openLogFolder } from '#ledger/log-folder.ts';
 import { createPublisher } from '#ledger/publish.ts';
@@ -38,9 +41,22 @@ function assemble(pool: Pool) {
   const path = scratch();
   const folder = openLogFolder(path);
   const sequencer = createSequencer({ pool, clock, follower: createFollower() });
-  const origin = async () => (await sequencer.state()).genesis?.origin;
-  const publisher = createPublisher({ pool, folder, signer: people.logSigner, origin });
-  return { clock, path, folder, sequencer, publisher };
+  const publisher = createPublisher({
+    pool,
+    folder,
+    signers: [people.logSigner],
+    state: sequencer.state,
+    logger: createLogger({ name: 'test', level: 'silent' }),
+    limits: defaultLedgerLimits,
+    signWithoutWitnesses: false,
+    witnessUrls: new Map(),
+  });
+  const publish = async (): Promise<number> => {
+    await publisher.recover();
+    await publisher.sign();
+    return (await publisher.publish()).publishedSize;
+  };
+  return { clock, path, folder, sequencer, publish };
 }
 
 const action = (draft: SignedDraft): Draft => ({ type: 'action', ...draft });
@@ -48,12 +64,12 @@ const action = (draft: SignedDraft): Draft => ({ type: 'action', ...draft });
 onEachEngine('sequencing', (start) => {
   test('entries become a signed tree whose every file proves them', async () => {
     const { pool } = await start();
-    const { sequencer, publisher, folder } = assemble(pool);
+    const { sequencer, publish, folder } = assemble(pool);
     const drafts = [people.genesis(), ...people.simplePlant('p1')].map(action);
     const outcomes = await sequencer.sequence(drafts);
     expect(outcomes.map(({ result }) => result)).toEqual(drafts.map(() => 'sequenced'));
-    expect(await publisher.publish()).toBe(5);
-    expect(await publisher.publish()).toBe(5);
+    expect(await publish()).toBe(5);
+    expect(await publish()).toBe(5);
 
     const note = await folder.read('checkpoint');
     const checkpoint = verifyCheckpoint(note ?? utf8(''), {
@@ -78,7 +94,7 @@ onEachEngine('sequencing', (start) => {
 
   test('a draft that breaks a rule is reported and leaves no trace', async () => {
     const { pool } = await start();
-    const { sequencer, publisher } = assemble(pool);
+    const { sequencer, publish } = assemble(pool);
     const drafts = [
       people.genesis(),
       people.account('a'),
@@ -90,7 +106,27 @@ onEachEngine('sequencing', (start) => {
       outcomes.map((outcome) => ('code' in outcome ? outcome.code : outcome.ref.index)),
     ).toEqual([0, 1, 'account', 2]);
     expect((await sequencer.state()).size).toBe(3);
-    expect(await publisher.publish()).toBe(3);
+    expect(await publish()).toBe(3);
+  });
+
+  test('what was decided by a state that is given up since is not entered', async () => {
+    const { pool } = await start();
+    const { sequencer } = assemble(pool);
+    await sequencer.sequence([action(people.genesis())]);
+    const decidedBy = await sequencer.state();
+    await sequencer.sequence([action(people.account('a'))], { decidedBy });
+    const rolledBack = sequencer.sequence([action(people.account('phantom'))], {
+      alongside: () => Promise.reject(new Failed('test', 'the transaction is rolled back')),
+    });
+    await expect(rolledBack).rejects.toMatchObject({ code: 'test' });
+    expect(decidedBy.accounts.has('phantom')).toBe(true);
+    await expect(
+      sequencer.sequence([action(people.account('b'))], { decidedBy }),
+    ).rejects.toMatchObject({ code: 'state-forgotten' });
+    const state = await sequencer.state();
+    expect([...state.accounts.keys()]).toEqual(['a']);
+    await sequencer.sequence([action(people.account('b'))], { decidedBy: state });
+    expect(state.accounts.has('b')).toBe(true);
   });
 
   test('a second ledger on the same tables goes on where the first stopped', async () => {
@@ -101,19 +137,19 @@ onEachEngine('sequencing', (start) => {
     await second.sequencer.sequence([action(people.account('b'))]);
     await first.sequencer.sequence([action(people.account('c'))]);
     expect((await second.sequencer.state()).accounts.size).toBe(3);
-    expect(await first.publisher.publish()).toBe(4);
-    expect(await second.publisher.publish()).toBe(4);
+    expect(await first.publish()).toBe(4);
+    expect(await second.publish()).toBe(4);
   });
 
   test('grows through tile boundaries step by step to the same root as at once', async () => {
     const { pool } = await start();
-    const { sequencer, publisher, folder, path } = assemble(pool);
+    const { sequencer, publish, folder, path } = assemble(pool);
     await sequencer.sequence([action(people.genesis())]);
     let made = 0;
     for (const count of [200, 54, 1, 1, 300, 20]) {
       const drafts = Array.from({ length: count }, () => action(people.account(`a${(made += 1)}`)));
       await sequencer.sequence(drafts);
-      const size = await publisher.publish();
+      const size = await publish();
       expect(size).toBe(made + 1);
       const checkpoint = verifyCheckpoint(readFileSync(join(path, 'checkpoint')), {
         log: parseVkey(people.logVkey),

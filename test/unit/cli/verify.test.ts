@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyFiles, type VerifyOptions } from '#cli/verify.ts';
-import { proofLimitBytes } from '#core/certificate/proof.ts';
-import type { Verdict } from '#core/certificate/verify.ts';
+import { proofLimitBytes } from '#core/certificate/proof/proof.ts';
+import type { Verdict } from '#core/certificate/proof/verify.ts';
 import { canonicalBytes } from '#core/jcs.ts';
 import { policyLimitBytes } from '#core/tlog/policy.ts';
 import { createTerminal, styleOf, type Terminal } from '#platform/terminal.ts';
+import { utf8 } from '#core/bytes.ts';
+import { exampleOnPage } from '#support/formats-page.ts';
 import { testVkey } from '#support/log-builder.ts';
 import {
   auditingWitness,
@@ -188,6 +190,43 @@ describe('hourseal verify', () => {
       expect(out.split('\n')).toHaveLength(4);
       expect(out.length).toBeLessThan(600);
     }
+  });
+});
+
+describe('hourseal verify of evidence', () => {
+  const evidence = utf8(exampleOnPage('evidence-equivocation'));
+  const knowing = `log ${testVkey()}\nquorum none\n`;
+
+  it('ends with 0 where it is proved against somebody whom the policy names, and says it loudly', async () => {
+    const file = await put('two.hourseal-evidence.json', evidence);
+    const { code, out, err } = await run([file], { policy: await put('policy', knowing) });
+    expect([code, err]).toEqual([0, '']);
+    const lines = out.trimEnd().split('\n');
+    expect(lines[0]).toBe('two.hourseal-evidence.json evidence: equivocation');
+    expect(lines.slice(1, 6).every((line) => line.includes('✓ pass'))).toBe(true);
+    expect(lines[6]).toMatch(/^ {2}PROVED: .* signed two histories: 3 entries/);
+    expect(lines).toHaveLength(7);
+  });
+
+  it('ends with 4 without a policy, with 1 for what proves nothing', async () => {
+    const file = await put('two', evidence);
+    expect((await run([file])).code).toBe(4);
+    const cut = await run([await put('cut', evidence.subarray(0, -1))]);
+    expect(cut.code).toBe(1);
+    expect(cut.out).toContain('this file proves nothing against anybody');
+    const stranger = knowing.replace(testVkey(), testVkey('log.example/another', 'stranger'));
+    const strange = await run([file], { policy: await put('stranger', stranger) });
+    expect(strange.code).toBe(1);
+    expect(strange.out).not.toContain('PROVED');
+  });
+
+  it('writes a JSON line, among those of proof files', async () => {
+    const files = [await put('two', evidence), await put('good', proof)];
+    const { code, out } = await run(files, { json: true, policy: await put('policy', knowing) });
+    expect(code).toBe(4);
+    const [first, second] = out.split('\n');
+    expect(JSON.parse(first ?? '')).toMatchObject({ kind: 'equivocation', result: 'proved' });
+    expect(JSON.parse(second ?? '')).toMatchObject({ result: 'undecided' });
   });
 });
 

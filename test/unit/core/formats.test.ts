@@ -6,13 +6,16 @@ import { decodeUtf8, fromBase64, fromHex, toHex, utf8 } from '#core/bytes.ts';
 import { commitmentOf, commitmentSalt, encodeOpening } from '#core/certificate/commitment.ts';
 import { parseOpening } from '#core/certificate/commitment.ts';
 import { encodeEntry, parseAuth, parseEntry, type Entry } from '#core/certificate/entry.ts';
-import { specOf } from '#core/certificate/kinds.ts';
-import { encodeProof, parseProof } from '#core/certificate/proof.ts';
-import { verifyProof } from '#core/certificate/verify.ts';
+import { advance } from '#core/certificate/fold.ts';
+import { specOf, stateLeafShape, statePieceShape } from '#core/certificate/kinds.ts';
+import { encodeProof, parseProof } from '#core/certificate/proof/proof.ts';
+import { judgeStateEvidence } from '#core/certificate/rules/state.ts';
+import { verifyProof } from '#core/certificate/proof/verify.ts';
 import { encodeMessageLeaf, parseMessageLeaf } from '#core/energy/batch.ts';
 import { encodeFramed, parseFramed } from '#core/energy/evidence-file.ts';
 import { parseMessage } from '#core/energy/message.ts';
 import { encodeMeterRecord, metersRoot, parseMeterRecord } from '#core/energy/meter-record.ts';
+import { parseCanonical } from '#core/jcs.ts';
 import { array, boolean, integer, object, optional, pattern, text } from '#core/shape.ts';
 import { formatVkey } from '#core/tlog/note.ts';
 import { parsePolicy, quorumMet, needsAuditor } from '#core/tlog/policy.ts';
@@ -176,6 +179,44 @@ describe('the worked day of FORMATS.md', () => {
     expect(example('opening-salt')).toBe(toHex(salt));
   });
 
+  it('shows the leaves of a state, and pieces of one, that lead to its root', () => {
+    const stated = specOf.state.parse(entryOf('state').spec);
+    const [pieces = [], leaves = []] = ['state-pieces', 'state-leaves'].map((name) =>
+      example(name)
+        .split('\n')
+        .map((line) => {
+          const [hash = '', data = ''] = line.split(' ');
+          expect(toHex(leafHash(utf8(data)))).toBe(hash);
+          return { hash: fromHex(hash), value: parseCanonical(utf8(data)) };
+        }),
+    );
+    const ranges = leaves.map(({ value }) => stateLeafShape.parse(value));
+    expect(ranges).toHaveLength(stated.count);
+    expect(toHex(treeRoot(leaves.map(({ hash }) => hash)))).toBe(stated.root);
+    expect(ranges[0]?.pieces).toBe(toHex(treeRoot(pieces.map(({ hash }) => hash))));
+    const parts = pieces.map(({ value }) => statePieceShape.parse(value));
+    expect(parts.map(({ from, to, state }) => [from, to, state])).toEqual([
+      [1, 1500, 'cancelled'],
+      [1501, 1900, 'withdrawn'],
+    ]);
+  });
+
+  it('states of every size what the entries below it left', () => {
+    const { state } = replayLog([]);
+    for (const { index, name, bytes } of listed) {
+      const entry = parseEntry(bytes);
+      if (entry.kind === 'state') {
+        const spec = specOf.state.parse(entry.spec);
+        expect(judgeStateEvidence(state, spec), name).toBeUndefined();
+        const other = { ...spec, root: toHex(sha256(bytes)) };
+        expect(judgeStateEvidence(state, other)?.code).toBe('root');
+      }
+      const broken = name === 'broken-hour' ? { code: 'batch', message: 'no file' } : undefined;
+      expect(advance(state, bytes, { evidence: broken }).ref.index).toBe(index);
+    }
+    expect(state.latestState?.ref.index).toBe(listed.findIndex(({ name }) => name === 'state-22'));
+  });
+
   it('shows the evidence of its fork', () => {
     const bytes = fromHex(example('fork-evidence'));
     const fork = specOf.fork.parse(entryOf('fork').spec);
@@ -190,6 +231,8 @@ describe('the worked day of FORMATS.md', () => {
     expect('hash' in decision && decision.hash).toBe(toHex(second?.hash ?? utf8('')));
   });
 });
+
+const noLeaf = { data: utf8(''), index: 0, path: [] };
 
 describe('the proof file beside FORMATS.md', () => {
   const bytes = new Uint8Array(
@@ -212,7 +255,10 @@ describe('the proof file beside FORMATS.md', () => {
     const messages = proof.messages.map((one) => ({ ...one, path: one.path.map(fromBase64) }));
     const { bundle, checkpoint, hour } = proof;
     const lists = { entries: decoded(proof.entries), records: decoded(proof.records), messages };
-    expect(encodeProof({ bundle, checkpoint, hour, ...lists })).toEqual(bytes);
+    if (proof.state === undefined) throw new Error('no state covers the bundle');
+    const { entry, leaf, pieces, size } = proof.state;
+    const state = { entry, leaf: decoded([leaf])[0] ?? noLeaf, pieces: decoded(pieces), size };
+    expect(encodeProof({ bundle, checkpoint, hour, ...lists, state })).toEqual(bytes);
     for (const { index, data } of lists.entries) expect(data).toEqual(listed[index]?.bytes);
   });
 });

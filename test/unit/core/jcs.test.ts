@@ -1,3 +1,4 @@
+import reference from 'canonicalize';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex, utf8 } from '#core/bytes.ts';
@@ -13,6 +14,22 @@ const codeOf = (text: string | Uint8Array): string => {
     throw error;
   }
 };
+
+/** Member names that objects list in another order than they were added, or than JCS sorts them. */
+const awkwardName = fc.oneof(
+  fc.constantFrom('10', '9', '1', '-1', '01', '__proto__', 'constructor', 'toJSON', '', 'a', 'B'),
+  fc.string({ unit: 'grapheme', maxLength: 3 }),
+);
+const { tree: anyJson } = fc.letrec((tie) => ({
+  tree: fc.oneof(
+    { maxDepth: 4 },
+    fc.oneof(fc.double(), fc.integer(), fc.boolean(), fc.constant(null), awkwardName),
+    fc.array(tie('tree'), { maxLength: 4 }),
+    fc
+      .array(fc.tuple(awkwardName, tie('tree')), { maxLength: 5 })
+      .map((members) => Object.fromEntries(members)),
+  ),
+}));
 
 describe('RFC 8785', () => {
   it('3.2.2: the example of primitive types', () => {
@@ -148,6 +165,24 @@ describe('parsing JSON in its own JCS form', () => {
     expect(codeOf(nested(200_000))).toBe('jcs');
     expect(codeOf(`${'{"a":'.repeat(33)}1${'}'.repeat(33)}`)).toBe('jcs');
     expect(codeOf('['.repeat(200_000))).toBe('json');
+  });
+
+  it('writes what the reference writes, and accepts a text exactly if the reference writes it', () => {
+    fc.assert(
+      fc.property(anyJson, fc.boolean(), (value, isSpaced) => {
+        const text = isSpaced ? JSON.stringify(value, undefined, 1) : JSON.stringify(value);
+        const parsed: unknown = JSON.parse(text);
+        const expected = reference(parsed);
+        expect(canonicalText(parsed)).toBe(expected);
+        expect(codeOf(text)).toBe(text === expected ? 'accepted' : 'jcs');
+        expect(codeOf(expected ?? '')).toBe('accepted');
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('leaves out a member without a value, as the reference does', () => {
+    expect(canonicalText({ a: 1, b: undefined, c: [{ d: undefined }] })).toBe('{"a":1,"c":[{}]}');
   });
 
   it('reads back whatever it writes, and writes whatever it reads', () => {

@@ -1,11 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeUtf8, fromBase64Url, toBase64Url, utf8 } from '#core/bytes.ts';
 import { verifyEd25519, verifyEs256 } from '#core/crypto.node.ts';
 import { Refused } from '#core/errors.ts';
-import { canonicalText } from '#core/jcs.ts';
+import { canonicalText, parseCanonical } from '#core/jcs.ts';
 import {
   compactJws,
   detachedJws,
+  headerShapes,
   parseCompactJws,
   parseDetachedJws,
   signingInput,
@@ -129,6 +131,46 @@ describe('compact form', () => {
     expect(compactCode(text)).toBe(code);
   });
 
+  it('takes exactly the headers that their JSON form and shape allow, and says the same of others', () => {
+    const outcome = (work: () => unknown): unknown => {
+      try {
+        return work();
+      } catch (error) {
+        if (error instanceof Refused) return `${error.code}: ${error.message}`;
+        throw error;
+      }
+    };
+    const alg = fc.constantFrom('Ed25519', 'EdDSA', 'ES256', 'none', 'ed25519', 'ES256\n');
+    const kids = fc.constantFrom(
+      kid,
+      `${kid.slice(0, 42)}B`,
+      kid.slice(1),
+      `${kid}A`,
+      '',
+      '\u00e9',
+    );
+    const types = fc.constantFrom(typ, 'hourseal-auth', 'hourseal-', 'JWT');
+    const spelling = fc.constantFrom(
+      (text: string) => text,
+      (text: string) => `${text}\n`,
+      (text: string) => text.replace(',', ', '),
+      (text: string) => text.replace('"typ"', '"t\\u0079p"'),
+      (text: string) => text.replace('}', ',"x":1}'),
+      (text: string) => text.replace('{', '{"alg":"Ed25519",'),
+      (text: string) => text.slice(0, -1),
+    );
+    fc.assert(
+      fc.property(fc.record({ alg, kid: kids, typ: types }), spelling, (given, spell) => {
+        const bytes = utf8(spell(canonicalText(given)));
+        const text = utf8(`${toBase64Url(bytes)}.${body}.${tail}`);
+        expect(outcome(() => parseCompactJws(text, typ).header)).toEqual(
+          outcome(() => headerShapes[typ].parse(parseCanonical(bytes), 'header')),
+        );
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('refuses bytes that are not UTF-8', () => {
     expect(codeOf(() => parseCompactJws(Uint8Array.of(0xff, 0x2e, 0x2e), typ))).toBe('utf8');
   });
@@ -181,6 +223,13 @@ describe('detached form, RFC 7515 appendix F', () => {
     expect(text).toBe(`${head}..${tail}`);
     expect(parse(text)).toBe('accepted');
     expect(parse(`${head}.${body}.${tail}`)).toBe('form');
+  });
+
+  it.each(['Ed25519', 'EdDSA', 'ES256'] as const)('signs the same bytes as written, %s', (alg) => {
+    const header = { alg, kid: ed25519.kid, typ: auth };
+    const [head = ''] = decodeUtf8(signingInput(header, payload)).split('.');
+    const parsed = parseDetachedJws(`${head}..${toBase64Url(new Uint8Array(64))}`, auth, payload);
+    expect(parsed.signingInput).toEqual(signingInput(parsed.header, payload));
   });
 
   it('refuses another payload, another type, and parts too few or too many', () => {

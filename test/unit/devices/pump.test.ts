@@ -40,7 +40,7 @@ async function rig(
         audience: 'broker.example',
         signer: meter.signer,
         store,
-        ingestionKey,
+        ingestionKeys: [ingestionKey],
         clock: { nowS: () => startS, sleep: () => Promise.resolve() },
         random: () => 0.5,
       });

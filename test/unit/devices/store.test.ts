@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toHex, utf8 } from '#core/bytes.ts';
 import { buildMessage, parseMessage } from '#core/energy/message.ts';
-import { emptyChain, extendChain, type Receipt } from '#core/energy/receipt.ts';
+import { buildReceipt, emptyChain, extendChain, type Receipt } from '#core/energy/receipt.ts';
 import { signerFromSeed } from '#core/signer.node.ts';
-import { openFileStore } from '#devices/file-store.ts';
+import { openFileStore, receiptInFile } from '#devices/file-store.ts';
 import {
   createMemoryJournal,
   type StoreJournal,
@@ -15,6 +15,7 @@ import {
 import { defaultStoreLimits, openStore, type MessageStore } from '#devices/store.ts';
 
 const signer = signerFromSeed(new Uint8Array(32).fill(7));
+const ingestion = signerFromSeed(new Uint8Array(32).fill(9));
 const owner = { meter: 'M-1', kid: signer.kid };
 const startS = 1_780_002_000;
 
@@ -34,6 +35,12 @@ function chainOf(through: number): Uint8Array {
 function receipt(throughSeq: number, changes: Partial<Receipt> = {}): Receipt {
   const chain = toHex(chainOf(throughSeq));
   return { kid: signer.kid, throughSeq, chain, missing: [], refused: [], ...changes };
+}
+
+const jwsOf = (given: Receipt): string => buildReceipt(ingestion, given);
+
+function settle(store: MessageStore, given: Receipt): ReturnType<MessageStore['settle']> {
+  return store.settle(given, jwsOf(given));
 }
 
 async function fill(store: MessageStore, count: number): Promise<void> {
@@ -101,30 +108,56 @@ describe.each(['memory', 'file'] as const)('a store in %s', (kind) => {
 
   it('drops what a receipt covers, and goes on from its chain', async () => {
     await fill(store, 5);
-    expect(await store.settle(receipt(0))).toEqual({ kind: 'kept', dropped: 0, resend: [] });
-    expect(await store.settle(receipt(3))).toMatchObject({ dropped: 3 });
+    expect(await settle(store, receipt(0))).toEqual({ kind: 'kept', dropped: 0, resend: [] });
+    expect(await settle(store, receipt(3))).toMatchObject({ dropped: 3 });
     expect(store.get(3)).toBeUndefined();
     expect(store.get(4)?.seq).toBe(4);
-    expect(await store.settle(receipt(2))).toEqual({ kind: 'stale' });
-    expect(await store.settle(receipt(5))).toMatchObject({ dropped: 2 });
+    expect(await settle(store, receipt(2))).toEqual({ kind: 'stale' });
+    expect(await settle(store, receipt(5))).toMatchObject({ dropped: 2 });
     expect(store.state()).toMatchObject({ count: 0, sizeBytes: 0, throughSeq: 5, lastSeq: 5 });
   });
 
   it('drops nothing on a receipt with another chain or for another key', async () => {
     await fill(store, 3);
     const wrong = receipt(3, { chain: toHex(chainOf(2)) });
-    await expect(store.settle(wrong)).rejects.toMatchObject({ code: 'chain' });
+    await expect(settle(store, wrong)).rejects.toMatchObject({ code: 'chain' });
     const other = receipt(3, { kid: 'A'.repeat(43) });
-    await expect(store.settle(other)).rejects.toMatchObject({ code: 'key' });
+    await expect(settle(store, other)).rejects.toMatchObject({ code: 'key' });
     expect(store.state().count).toBe(3);
-    await store.settle(receipt(3));
+    await settle(store, receipt(3));
     const again = receipt(3, { chain: toHex(chainOf(2)) });
-    await expect(store.settle(again)).rejects.toMatchObject({ code: 'chain' });
+    await expect(settle(store, again)).rejects.toMatchObject({ code: 'chain' });
+  });
+
+  it('keeps the newest receipt as it came, and no older or wrong one in its place', async () => {
+    await fill(store, 5);
+    expect(store.receipt()).toBeUndefined();
+    await settle(store, receipt(0));
+    expect(store.receipt()).toBeUndefined();
+    await settle(store, receipt(3));
+    const kept = { jws: jwsOf(receipt(3)), seq: 3 };
+    expect(store.receipt()).toEqual(kept);
+    await settle(store, receipt(2));
+    await settle(store, receipt(3, { missing: [{ from: 5, to: 5 }] }));
+    const wrong = receipt(4, { chain: toHex(chainOf(3)) });
+    await expect(settle(store, wrong)).rejects.toMatchObject({ code: 'chain' });
+    await expect(settle(store, receipt(6))).rejects.toMatchObject({ code: 'store-rolled-back' });
+    expect(store.receipt()).toEqual(kept);
+    await settle(store, receipt(4));
+    expect(store.receipt()).toEqual({ jws: jwsOf(receipt(4)), seq: 4 });
+  });
+
+  it('takes a receipt for what was given up for its age, which has none yet', async () => {
+    await fill(store, 2);
+    await store.expire(startS + 121 + defaultStoreLimits.keepS);
+    expect(store.receipt()).toBeUndefined();
+    expect(await settle(store, receipt(2))).toMatchObject({ kind: 'kept', dropped: 0 });
+    expect(store.receipt()).toEqual({ jws: jwsOf(receipt(2)), seq: 2 });
   });
 
   it('stops when the other side knows more than it has sent: its own disk was rolled back', async () => {
     await fill(store, 2);
-    await expect(store.settle(receipt(3))).rejects.toMatchObject({
+    await expect(settle(store, receipt(3))).rejects.toMatchObject({
       name: 'Fatal',
       code: 'store-rolled-back',
     });
@@ -146,7 +179,7 @@ describe.each(['memory', 'file'] as const)('a store in %s', (kind) => {
     expect(await store.expire(startS + 60 + keepS)).toBeUndefined();
     expect(await store.expire(startS + 121 + keepS)).toEqual({ from: 1, to: 2 });
     expect(store.state()).toMatchObject({ count: 2, throughSeq: 2 });
-    expect(await store.settle(receipt(4))).toMatchObject({ dropped: 2 });
+    expect(await settle(store, receipt(4))).toMatchObject({ dropped: 2 });
   });
 });
 
@@ -162,7 +195,7 @@ describe('a full store', () => {
       const more = store.append((seq) => signed(seq));
       await expect(more).rejects.toMatchObject({ name: 'Failed', code: 'store-full' });
       expect(store.get(1)?.seq).toBe(1);
-      await store.settle(receipt(2));
+      await settle(store, receipt(2));
       expect((await store.append((seq) => signed(seq))).seq).toBe(3);
     }
   });
@@ -200,7 +233,7 @@ describe('a store over a failing disk', () => {
     for (let i = 1; i <= 1100; i++) {
       const { hash, seq } = await store.append((next) => signed(next));
       chain = extendChain(chain, hash);
-      await store.settle(receipt(0, { throughSeq: seq, chain: toHex(chain) }));
+      await settle(store, receipt(0, { throughSeq: seq, chain: toHex(chain) }));
     }
     await fill(store, 2);
     await store.setAside(store.get(1102)?.sentHash ?? '', 'form');
@@ -208,9 +241,11 @@ describe('a store over a failing disk', () => {
     expect(journal.records.length).toBeLessThan(2100);
     const again = await openStore(journal, owner);
     expect(again.state()).toEqual(store.state());
+    expect(again.receipt()).toEqual(store.receipt());
+    expect(again.receipt()?.seq).toBe(1100);
     const third = await again.append((seq) => signed(seq));
     expect(third.seq).toBe(1103);
-  }, 20_000);
+  });
 
   it('refuses a journal of another meter, and one that contradicts itself', async () => {
     const journal = faultyJournal();
@@ -242,14 +277,14 @@ describe('a store in a file', () => {
   it('finds everything again: messages, what is settled, what is aside', async () => {
     const store = await openFileStore(folder, owner);
     await fill(store, 4);
-    await store.settle(receipt(2));
+    await settle(store, receipt(2));
     await store.setAside(store.get(4)?.sentHash ?? '', 'future');
     const before = store.state();
     await store.close();
     const again = await openFileStore(folder, owner);
     expect(again.state()).toEqual(before);
     expect(again.get(3)?.jws).toBe(signed(3));
-    expect(await again.settle(receipt(4))).toMatchObject({ dropped: 2 });
+    expect(await settle(again, receipt(4))).toMatchObject({ dropped: 2 });
     await again.close();
   });
 
@@ -276,6 +311,39 @@ describe('a store in a file', () => {
       expect((await again.append((seq) => signed(seq, 777))).seq).toBe(3);
       await again.close();
     }
+  });
+
+  it('drops messages and keeps their receipt in one write, wherever it is torn', async () => {
+    const store = await openFileStore(folder, owner);
+    await fill(store, 4);
+    await settle(store, receipt(2));
+    const before = await readFile(path());
+    await settle(store, receipt(4));
+    await store.close();
+    const full = await readFile(path());
+    for (let size = before.length; size <= full.length; size++) {
+      const file = full.subarray(0, size);
+      const seq = size === full.length ? 4 : 2;
+      expect(receiptInFile(file)).toEqual({ jws: jwsOf(receipt(seq)), seq });
+      if (size % 41 !== 0 && size < full.length) continue;
+      await writeFile(path(), file);
+      const again = await openFileStore(folder, owner);
+      expect(again.receipt()?.seq).toBe(seq);
+      expect(again.state()).toMatchObject({ throughSeq: seq, count: 4 - seq });
+      await again.close();
+    }
+  });
+
+  it('opens what an earlier version wrote, which kept no receipt', async () => {
+    const journal = faultyJournal();
+    const old = await openStore(journal, owner);
+    await fill(old, 3);
+    journal.records.push({ kind: 'through', seq: 2, chain: toHex(chainOf(2)) });
+    const store = await openStore(journal, owner);
+    expect(store.receipt()).toBeUndefined();
+    await settle(store, receipt(2));
+    expect(store.receipt()?.seq).toBe(2);
+    expect((await openStore(journal, owner)).receipt()?.seq).toBe(2);
   });
 
   it('refuses a file damaged in its middle, and leaves it as it is', async () => {

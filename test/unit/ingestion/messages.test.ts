@@ -51,8 +51,10 @@ const registered: RegisteredKey[] = context.registered.map((entry, i) => {
 });
 const register: Register = {
   log: () => ({ origin: context.log, futureS: 120, lateAfterS: 45 * 86_400 }),
+  receiptKeys: () => [],
   key: (kid) => registered.find(({ publicKey }) => publicKey.kid === kid),
   keyOfTopic: (topic) => registered.find((key) => key.topic === topic),
+  ocmfKey: () => undefined,
   refresh: async () => undefined,
   seek: async () => undefined,
 };

@@ -3,9 +3,11 @@ import { utf8 } from '#core/bytes.ts';
 import { encodeEntry, type SignedDraft } from '#core/certificate/entry.ts';
 import { advance } from '#core/certificate/fold.ts';
 import { validAtOf } from '#core/certificate/hour-evidence.ts';
-import { emptyState, type LogState } from '#core/certificate/state.ts';
+import { emptyState, type LogState } from '#core/certificate/state/state.ts';
+import { encodeMessageLeaf } from '#core/energy/batch.ts';
 import { parseMeterRecord } from '#core/energy/meter-record.ts';
 import { parseMessage, type Reading } from '#core/energy/message.ts';
+import { leafHash } from '#core/tlog/tree.ts';
 import type { LatestHour } from '#ledger/hour-store.ts';
 import {
   planHour,
@@ -46,7 +48,10 @@ function keyOf(state: LogState, held: readonly Held[], meter = 'p1-m'): [string,
     const jws = utf8(people.message({ plant: 'p1', meter, seq, readings }));
     const { hash } = parseMessage(jws);
     const validAt = validAtOf(found, readings);
-    return { meter, kid, seq, receivedAt: t0, readings, validAt, hash, jws, counts };
+    const leaf = encodeMessageLeaf({ receivedAt: t0, bytes: jws });
+    const [tFirst, tLast] = [readings[0]?.t ?? 0, readings.at(-1)?.t ?? 0];
+    const message = { meter, kid, seq, receivedAt: t0, readings, validAt, hash, counts };
+    return { ...message, tFirst, tLast, leaf, leafHash: leafHash(leaf) };
   });
   const seqs = held.map(({ seq }) => seq);
   let throughSeq = 0;

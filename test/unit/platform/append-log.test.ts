@@ -82,6 +82,15 @@ test('a torn tail is cut off, and the next record takes its place', async () => 
   expect(await contents()).toEqual(['one', 'two']);
 });
 
+test('what a crash left of writing the file anew is removed, and nothing else', async () => {
+  const others = [`.${name}.0123456789a.tmp`, `.${name}x.0123456789ab.tmp`, `${name}.tmp`];
+  for (const other of [...others, `.${name}.0123456789ab.tmp`]) {
+    writeFileSync(join(folder, other), 'half');
+  }
+  await (await reopen()).log.close();
+  expect(readdirSync(folder).sort()).toEqual([...others, 'lock', name].sort());
+});
+
 test('a damaged middle is refused with the name of the file, and nothing is changed', async () => {
   const { log } = await reopen();
   await log.append(utf8('one'));

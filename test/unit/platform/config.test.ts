@@ -4,6 +4,7 @@ import {
   describeConfig,
   flag,
   integer,
+  listenAddress,
   oneOf,
   optional,
   path,
@@ -74,6 +75,16 @@ test('everything that is wrong is told in one message, by name, without the secr
       'X_DATABASE_URL not a URL beginning with postgres: or postgresql:',
   );
   expect(read).not.toThrow('hunter2');
+});
+
+test('an address to listen on is refused by name, above the highest port as well', () => {
+  const listening = { listen: listenAddress('X_LISTEN', { about: 'where', default: '[::1]:80' }) };
+  expect(readConfig(listening, {}).listen).toEqual({ host: '::1', port: 80 });
+  expect(readConfig(listening, { X_LISTEN: 'a:0' }).listen).toEqual({ host: 'a', port: 0 });
+  expect(() => readConfig(listening, { X_LISTEN: 'a:65536' })).toThrow(
+    'configuration: X_LISTEN not host:port, a port from 0 to 65535 ("a:65536")',
+  );
+  expect(describeConfig(listening)).toMatchObject([{ defaultText: '[::1]:80', required: false }]);
 });
 
 test.each(['1e3', '0x10', ' 5', '5 ', '05', '+5', '1.0', '-1', '1001', 'NaN', '9007199254740993'])(

@@ -46,3 +46,11 @@ test('folders are made with what is above them, and one that exists keeps its mo
   await ensureFolder(deep, 0o700);
   expect(statSync(deep).mode & 0o777).toBe(0o750);
 });
+
+test('no folder is made where a file is', async () => {
+  const path = join(folder, 'a file');
+  await writeFileDurably(path, 'x');
+  await expect(ensureFolder(path)).rejects.toThrow('EEXIST');
+  await expect(ensureFolder(join(path, 'below'))).rejects.toThrow();
+  expect(readFileSync(path, 'utf8')).toBe('x');
+});

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex, utf8 } from '#core/bytes.ts';
-import { jwkOfRaw, parsePublicJwk, type Alg, type PublicKey } from '#core/keys.ts';
+import { ecdsaAlgs, parseEcdsaSignature } from '#core/ecdsa.ts';
+import { ecdsaJwkOf, jwkOfRaw, parseEcdsaJwk, parsePublicJwk } from '#core/keys.ts';
+import type { Alg, PublicKey } from '#core/keys.ts';
 import { signerFromSeed } from '#core/signer.node.ts';
 import { verifierOf } from '#platform/verify.ts';
+import { ocmfMeter } from '#support/ocmf.ts';
 
 const seed = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
@@ -36,6 +39,22 @@ describe('verification in the thread pool', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("does so for the keys of other people's meters, whatever their curve", async () => {
+    for (const name of ecdsaAlgs) {
+      const { key, sign } = ocmfMeter(name, 4711n);
+      const message = utf8('a record');
+      const signature = parseEcdsaSignature(name, sign(message));
+      expect(await bothSay(key, message, signature)).toBe(true);
+      expect(await bothSay(key, utf8('another'), signature)).toBe(false);
+      expect(await bothSay(key, message, signature.subarray(1))).toBe(false);
+      expect(await bothSay(key, message, new Uint8Array(signature.length))).toBe(false);
+      const offCurve = key.raw.slice();
+      offCurve[1] = (offCurve[1] ?? 0) ^ 1;
+      const none = parseEcdsaJwk(ecdsaJwkOf(name, offCurve));
+      expect(await bothSay(none, message, signature)).toBe(false);
+    }
   });
 
   it('gives the verdict of the core for any bytes at all', async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../../..');
 const cruiser = join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
-const timeoutMs = 20_000;
+const timeoutMs = 100_000;
 
 /** Each rule with the imports it must refuse: the importing file, and what it imports. */
 const planted: Record<string, readonly (readonly [file: string, target: string])[]> = {
@@ -69,6 +69,7 @@ const planted: Record<string, readonly (readonly [file: string, target: string])
   'broker-engine-in-broker': [['services/standalone/broker.ts', 'aedes']],
   'mqtt-client-at-the-edge': [['services/ledger/client.ts', 'mqtt']],
   'kafka-in-one-file': [['services/platform/other-bus.ts', 'kafkajs']],
+  'http-server-where-one-listens': [['services/ingestion/page.ts', 'express']],
   'sun-position-in-devices': [['services/ledger/sun.ts', 'suncalc']],
 };
 
@@ -81,7 +82,7 @@ const allowed: readonly (readonly [file: string, target: string])[] = [
   ['services/core/certificate/down-ok.ts', '../energy/clean.ts'],
   ['services/platform/core-ok.ts', '#core/clean.ts'],
   ['services/platform/pg-ok.ts', 'pg'],
-  ['services/platform/kafka-bus.ts', 'kafkajs'],
+  ['services/platform/kafka.ts', 'kafkajs'],
   ['services/broker/aedes-ok.ts', 'aedes'],
   ['services/ingestion/mqtt-ok.ts', 'mqtt'],
   ['services/ledger/platform-ok.ts', '#platform/clean.ts'],

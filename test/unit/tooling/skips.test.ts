@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { program } from '#support/needs.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const timeoutMs = 20_000;
+const timeoutMs = 100_000;
 
 const config = `
 import { SkipReporter } from '${root}/test/support/skip-reporter.ts';

@@ -2,9 +2,11 @@ import { Refused } from '../../errors.ts';
 import { hourSeconds } from '../../energy/hours.ts';
 import type { EntryRef } from '../entry.ts';
 import type { Range, SpecOf } from '../kinds.ts';
-import { changePieces, issueRange, issuedRangesOf, lastUnit, piecesWithin } from '../series.ts';
-import { quantity, unitsToWithdraw, type Series } from '../series.ts';
-import { seriesOfPlant, type HourState, type PlantState } from '../state.ts';
+import { issuedRangesOf, lastUnit, noSeries, piecesWithin } from '../state/series.ts';
+import { quantity, unitsToWithdraw, type Series } from '../state/series.ts';
+import { changeUnits, issueUnits } from '../state/state-tree.ts';
+import { seriesOfPlant, type PlantState } from '../state/state.ts';
+import type { HourState } from '../state/tables.ts';
 import { genesisOf, plantOf, type Effect, type Place, type Rule } from './rule.ts';
 
 /** The rules of sealing, issuing and correcting (D4.3). */
@@ -103,9 +105,9 @@ export function nextUnitOf(place: Pick<Place, 'state'>, plant: string): number {
   return lastUnit(seriesIn(place, plant)) + 1;
 }
 
-/** The plant's series as it stands; `seriesFor` creates it when a first hour is booked. */
+/** The plant's series as it stands; `issueUnits` creates it with the first range. */
 function seriesIn({ state }: Pick<Place, 'state'>, plant: string): Series {
-  return state.series.get(seriesOfPlant(plant)) ?? { ranges: [] };
+  return state.series.get(seriesOfPlant(plant)) ?? noSeries;
 }
 
 function sameRef(a: EntryRef | undefined, b: EntryRef | undefined): boolean {
@@ -272,16 +274,18 @@ interface Move {
 /** Books issued, withdrawn and deficit, and holds the balance of D4.3 after every entry. */
 function move({ plant, spec, movement, place }: Move, certifiedBefore: number): void {
   const { state, ref } = place;
-  const series = seriesFor(place, spec.plant);
+  const series = seriesOfPlant(spec.plant);
   const { issued } = spec.certificates;
   const withdrawn = 'withdrawn' in spec.certificates ? spec.certificates.withdrawn : [];
   if (issued !== undefined) {
     const hourStart = spec.interval.start;
-    issueRange(series, issued, { index: ref.index, hourStart, owner: plant.spec.account });
+    const owner = plant.spec.account;
+    issueUnits(state, { series, range: issued, index: ref.index, hourStart, owner });
     plant.issuedWh += quantity(issued);
   }
   for (const range of withdrawn) {
-    changePieces(series, range, { state: 'withdrawn', lastIndex: ref.index });
+    const change = { state: 'withdrawn', lastIndex: ref.index } as const;
+    changeUnits(state, { series, range }, change);
     plant.withdrawnWh += quantity(range);
   }
   plant.deficitWh = spec.certificates.deficit;
@@ -290,13 +294,4 @@ function move({ plant, spec, movement, place }: Move, certifiedBefore: number): 
   if (!state.partial && balance !== plant.certifiedWh) {
     throw new Error(`${spec.plant}: issued - withdrawn - deficit is not what is certified`);
   }
-}
-
-function seriesFor({ state }: Place, plant: string): Series {
-  const name = seriesOfPlant(plant);
-  const found = state.series.get(name);
-  if (found !== undefined) return found;
-  const created: Series = { ranges: [] };
-  state.series.set(name, created);
-  return created;
 }

@@ -1,7 +1,8 @@
 import { Refused } from '../../errors.ts';
 import type { Item } from '../kinds.ts';
-import { changePieces, knownParts, piecesWithin, type Series } from '../series.ts';
-import { accountOf, type Place, type Rule } from './rule.ts';
+import { knownParts, piecesWithin, type Series } from '../state/series.ts';
+import { changeUnits } from '../state/state-tree.ts';
+import { accountOf, accountSigns, type Place, type Rule } from './rule.ts';
 
 /** The rules of certificates as property (D4.4). Every action is signed by the account that acts. */
 
@@ -41,17 +42,15 @@ function requireOwnActive(items: readonly Item[], account: string, place: Place)
 }
 
 export const cancel: Rule<'cancel'> = {
-  signers: (spec, place) => [{ key: accountOf(place, spec.account).key }],
+  signers: (spec, place) => [accountSigns(place, spec.account)],
   plan(spec, place) {
     if (accountOf(place, spec.account).frozen) throw new Refused('frozen', 'a frozen account');
     if (spec.period.to < spec.period.from) throw new Refused('range', 'an empty period');
     const items = judged(spec.items, place);
     requireOwnActive(items, spec.account, place);
     return () => {
-      for (const item of items) {
-        const change = { state: 'cancelled', lastIndex: place.ref.index } as const;
-        changePieces(seriesOf(place, item.series), item, change);
-      }
+      const change = { state: 'cancelled', lastIndex: place.ref.index } as const;
+      for (const { series, ...range } of items) changeUnits(place.state, { series, range }, change);
     };
   },
 };

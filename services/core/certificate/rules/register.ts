@@ -1,17 +1,13 @@
 import { Refused } from '../../errors.ts';
 import { hourSeconds } from '../../energy/hours.ts';
-import { parsePublicJwk, type PublicKey } from '../../keys.ts';
-import { accountOf, issuers, keyOf, meterOf, plantAccount, plantOf } from './rule.ts';
+import type { OcmfBinding } from '../../energy/ocmf.ts';
+import { parseMeterJwk, parsePublicJwk } from '../../keys.ts';
+import { accountKeyAt, type MeterState } from '../state/state.ts';
+import { accountOf, accountSigns, issuers, keyOf, meterOf, plantAccount } from './rule.ts';
+import { plantOf, requireUnusedKey } from './rule.ts';
 import type { Place, Rule } from './rule.ts';
 
 /** The rules of those who take part: accounts, plants, meters and their keys (D3.3). */
-
-/** One key serves one purpose (D2), and a thumbprint is used once in a log (D3.3). */
-function requireUnusedKey({ state }: Place, { kid }: PublicKey): void {
-  if (state.usedKeys.has(kid)) {
-    throw new Refused('key-used', `the key ${kid} is already used in this log`);
-  }
-}
 
 /** Serials and official ids are compared without regard to case, which nobody reads as a difference. */
 function foldCase(code: string): string {
@@ -38,14 +34,35 @@ export const account: Rule<'account'> = {
     const key = parsePublicJwk(spec.jwk);
     requireUnusedKey(place, key);
     return () => {
-      place.state.accounts.set(spec.account, { spec, entries: [], key, frozen: false });
+      const found = { spec, entries: [], key, successor: undefined, frozen: false };
+      place.state.accounts.set(spec.account, found);
+      place.state.usedKeys.add(key.kid);
+    };
+  },
+};
+
+/** After a loss the old key has this long to speak up (D3.3). */
+const lossDelayS = 7 * 86_400;
+
+export const accountKey: Rule<'account-key'> = {
+  signers: (spec, place) =>
+    spec.cause === 'change' ? [accountSigns(place, spec.account)] : [issuers],
+  plan(spec, place) {
+    const found = accountOf(place, spec.account);
+    const key = parsePublicJwk(spec.jwk);
+    requireUnusedKey(place, key);
+    return () => {
+      const current = accountKeyAt(found, place.time);
+      found.key = spec.cause === 'change' ? key : current;
+      found.successor =
+        spec.cause === 'change' ? undefined : { key, fromS: place.time + lossDelayS };
       place.state.usedKeys.add(key.kid);
     };
   },
 };
 
 export const plant: Rule<'plant'> = {
-  signers: (spec, place) => [issuers, { key: accountOf(place, spec.account).key }],
+  signers: (spec, place) => [issuers, accountSigns(place, spec.account)],
   plan(spec, place) {
     const { state, ref, time } = place;
     if (state.plants.has(spec.plant)) throw new Refused('plant', `the plant ${spec.plant} exists`);
@@ -66,7 +83,7 @@ export const plant: Rule<'plant'> = {
         index: ref.index,
         sealFrom,
         latest: undefined,
-        hours: new Map(),
+        hours: place.state.tables.hoursOf(spec.plant),
         meters: [],
         frozen: false,
         issuedWh: 0,
@@ -138,18 +155,20 @@ export const exchange: Rule<'exchange'> = {
 };
 
 export const key: Rule<'key'> = {
-  signers: (spec, place) => [
-    issuers,
-    plantAccount(place, spec.plant),
-    { key: parsePublicJwk(spec.jwk) },
-  ],
+  signers: (spec, place) => {
+    const body = [issuers, plantAccount(place, spec.plant)];
+    const parsed = parseMeterJwk(spec.jwk);
+    // A meter that signs OCMF records can sign nothing else: others vouch for its key.
+    return 'ocmf' in spec ? body : [...body, { key: parsed }];
+  },
   plan(spec, place) {
     const found = meterOf(place, spec.meter);
     if (found.spec.plant !== spec.plant) {
       throw new Refused('plant', `the meter ${spec.meter} is not at the plant ${spec.plant}`);
     }
-    const parsed = parsePublicJwk(spec.jwk);
+    const parsed = parseMeterJwk(spec.jwk);
     requireUnusedKey(place, parsed);
+    if ('ocmf' in spec) requireOcmfMeter(found, spec.ocmf);
     return () => {
       place.state.keys.set(parsed.kid, {
         spec,
@@ -165,6 +184,17 @@ export const key: Rule<'key'> = {
     };
   },
 };
+
+/** OCMF records name no log, so that the same one can be shown to two: nothing is issued on them. */
+const ocmfRoles: ReadonlySet<string> = new Set(['consumption', 'check']);
+
+function requireOcmfMeter({ spec, exchanges }: MeterState, { serial }: OcmfBinding): void {
+  if (!ocmfRoles.has(spec.role)) {
+    throw new Refused('role', `records that name no log cannot be those of a ${spec.role} meter`);
+  }
+  const current = exchanges.at(-1)?.spec.serial ?? spec.serial;
+  if (current !== serial) throw new Refused('serial', `the meter's device is ${current}`);
+}
 
 export const keyEnd: Rule<'key-end'> = {
   signers: (spec, place) => [issuers, plantAccount(place, keyOf(place, spec.kid).spec.plant)],

@@ -2,6 +2,7 @@ import { Refused } from '../../errors.ts';
 import type { PublicKey } from '../../keys.ts';
 import type { EntryRef } from '../entry.ts';
 import type { Kind, SpecOf } from '../kinds.ts';
+import { accountKeyAt } from '../state/state.ts';
 import type {
   AccountState,
   Genesis,
@@ -9,7 +10,7 @@ import type {
   LogState,
   MeterState,
   PlantState,
-} from '../state.ts';
+} from '../state/state.ts';
 
 /** Where an entry stands, and the state of the log before it. */
 export interface Place {
@@ -64,7 +65,20 @@ export function keyOf({ state }: Place, kid: string): KeyState {
   return found;
 }
 
+/** The signature of an account by the key that acts for it at that time. */
+export function accountSigns(place: Place, account: string): Requirement {
+  return { key: accountKeyAt(accountOf(place, account), place.time) };
+}
+
 /** The signature of the account that owns a plant. */
 export function plantAccount(place: Place, plant: string): Requirement {
-  return { key: accountOf(place, plantOf(place, plant).spec.account).key };
+  return accountSigns(place, plantOf(place, plant).spec.account);
+}
+
+/** One key serves one purpose (D2), and a thumbprint is used once in a log (D3.3). */
+export function requireUnusedKey({ state }: Place, { kid }: PublicKey): void {
+  const isWitness = state.genesis?.policies.some(({ witnessKids }) => witnessKids.has(kid));
+  if (state.usedKeys.has(kid) || isWitness === true) {
+    throw new Refused('key-used', `the key ${kid} is already used in this log`);
+  }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { advance } from '#core/certificate/fold.ts';
-import { emptyState, type LogState } from '#core/certificate/state.ts';
+import { emptyState, type LogState } from '#core/certificate/state/state.ts';
 import {
   createBusyLog,
   snapshot,
@@ -9,6 +9,7 @@ import {
   testStartS,
   type LogBuilder,
 } from '#support/log-builder.ts';
+import { rowsInMemory } from '#support/rows-in-memory.ts';
 
 const hourS = 3600;
 const plants = ['solar', 'wind'] as const;
@@ -117,7 +118,10 @@ function requireSound(state: LogState, books: readonly Book[]): void {
     const book = books[i];
     if (plant === undefined || book === undefined) throw new Error(name);
     const total = [...book.certified.values()].reduce((sum, wh) => sum + wh, 0);
-    const latest = [...plant.hours.values()].reduce((sum, hour) => sum + hour.certifiedWh, 0);
+    const latest = [...rowsInMemory(plant.hours).values()].reduce(
+      (sum, hour) => sum + hour.certifiedWh,
+      0,
+    );
     requireEqual(plant.certifiedWh, total);
     requireEqual(latest, total);
     requireEqual(plant.issuedWh - plant.withdrawnWh - plant.deficitWh, total);

@@ -10,7 +10,7 @@ import {
 } from '#core/certificate/entry.ts';
 import { advance, applyJudgement, judgeNext, UnknownKind } from '#core/certificate/fold.ts';
 import { withdrawnRangesLimit } from '#core/certificate/kinds.ts';
-import { emptyState } from '#core/certificate/state.ts';
+import { emptyState } from '#core/certificate/state/state.ts';
 import { canonicalText } from '#core/jcs.ts';
 import { leafHash } from '#core/tlog/tree.ts';
 import {
@@ -35,7 +35,7 @@ function solar(log: LogBuilder) {
   const plant = log.state.plants.get('solar');
   if (plant === undefined) throw new Error('no solar plant');
   const { issuedWh, withdrawnWh, deficitWh, certifiedWh, hours, latest } = plant;
-  const ranges = log.state.series.get(series)?.ranges ?? [];
+  const ranges = [...(log.state.series.get(series)?.ranges ?? [])];
   const pieces = ranges.flatMap((range) => range.pieces);
   return { issuedWh, withdrawnWh, deficitWh, certifiedWh, hours, latest, ranges, pieces };
 }
@@ -414,10 +414,15 @@ describe('sealing and correcting, D4.3', () => {
     const at = log.time;
     log.time += 10 * hourS;
     log.hour('huge', at, 100_000_000_000);
-    const issued = log.state.series.get('energy/huge')?.ranges[0];
+    const { series: kept, stateTree } = log.state;
+    const huge = kept.get('energy/huge');
+    const issued = huge?.ranges.at(0);
     if (issued === undefined) throw new Error('nothing issued');
-    const last = { ...issued, from: Number.MAX_SAFE_INTEGER - 10, to: Number.MAX_SAFE_INTEGER - 5 };
-    log.state.series.get('energy/huge')?.ranges.push(last);
+    const position = stateTree.ranges.length;
+    const units = { from: Number.MAX_SAFE_INTEGER - 10, to: Number.MAX_SAFE_INTEGER - 5 };
+    stateTree.ranges.push({ ...issued, ...units, position });
+    huge?.places.push(position);
+    expect(huge?.ranges.at(-1)?.to).toBe(units.to);
     expect(log.hour('huge', at + hourS, 5).violation).toBeUndefined();
     expect(() => log.hour('huge', at + 2 * hourS, 5)).not.toThrow();
     expect(log.state.violations.size).toBe(1);

@@ -1,10 +1,20 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { toHex } from '#core/bytes.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
 import { isKnownKind, specOf, unsignedKinds, type Kind } from '#core/certificate/kinds.ts';
+import { advanceStateTree, stateRoot } from '#core/certificate/state/state-tree.ts';
 import { Refused } from '#core/errors.ts';
-import { createBusyLog, testHash, testKey, testRules, testStartS } from '#support/log-builder.ts';
+import {
+  type LogBuilder,
+  createBusyLog,
+  testHash,
+  testKey,
+  testRules,
+} from '#support/log-builder.ts';
+import { testStartS, testVkey } from '#support/log-builder.ts';
+import { testPolicy } from '#support/test-policy.ts';
 
 const ajv = new Ajv2020({ strict: false });
 const kid = testKey('SOLAR-1 key 0').kid;
@@ -38,13 +48,38 @@ function examples(): [Kind, object][] {
   log.enter('unfreeze', { ...reason, id: kid, what: 'key', ...log.once() });
   log.enter('freeze', { ...reason, id: kid, what: 'key', ...log.once() });
   log.enter('key-end', { kid, lastSeq: 1, lastT: 1, ...log.once() });
-  log.enter('rules', { ...testRules, version: 2, ...log.once() });
-  expect(log.state.violations.size).toBe(0);
+  log.enter('rules', { ...testRules, stateEveryS: 3600, version: 2, ...log.once() });
+  enterLogKinds(log);
+  expect([...log.state.violations.values()]).toEqual([]);
   log.void(log.hour('none', testStartS, 1));
-  return log.entries.flatMap((bytes) => {
+  return log.entries.flatMap((bytes): [Kind, object][] => {
     const { kind, spec } = parseEntry(bytes);
+    if (kind === 'genesis')
+      return [
+        [kind, spec],
+        [kind, { ...spec, policy: testPolicy() }],
+      ];
     return isKnownKind(kind) ? [[kind, spec]] : [];
   });
+}
+
+/** The state, and what changes the keys of log, issuing body, ingestion and accounts; then its end. */
+function enterLogKinds(log: LogBuilder): void {
+  advanceStateTree(log.state.stateTree, log.state.size);
+  const { asOf, count } = log.state.stateTree;
+  log.enter('state', { asOf, count, root: toHex(stateRoot(log.state.stateTree)) });
+  const until = { previousUntil: log.time + 3600 };
+  log.enter('log-key', { logKey: testVkey(undefined, 'log 2'), ...until, ...log.once() });
+  log.enter('ingestion-key', { jwk: testKey('ingestion 2').jwk, ...until, ...log.once() });
+  log.enter('policy', { policy: testPolicy(), ...log.once() });
+  log.enter('issuer-key', { add: testKey('issuing 2').jwk, threshold: 2, ...log.once() });
+  const removed = { remove: testKey('issuing 2').kid, threshold: 1 };
+  log.enter('issuer-key', { ...removed, ...log.once() });
+  for (const cause of ['change', 'loss']) {
+    const { jwk } = testKey(`wind account after ${cause}`);
+    log.enter('account-key', { account: 'wind', cause, jwk, ...log.once() });
+  }
+  log.enter('log-close', { next: 'log.example/next', reason: 'its year is over', ...log.once() });
 }
 
 type Path = readonly (string | number)[];

@@ -67,8 +67,9 @@ describe('whatever is missing, dropped, delayed or reordered', () => {
       }),
       runs,
     );
-    // The property says nothing unless energy was at stake in many of the runs.
-    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(runs.numRuns / 50);
+    // The property says nothing unless energy was at stake. Of 1000 runs that happens in 30 to 230,
+    // by what is counted; as few as 5 of the rarest would be chance once in some 10^8 times.
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(runs.numRuns / 200);
   });
 
   it('the order of arrival has no influence on anything', () => {

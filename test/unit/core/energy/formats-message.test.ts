@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '#crypto';
 import { decodeUtf8, toHex, utf8 } from '#core/bytes.ts';
+import { createEnrolment, parseEnrolment } from '#core/certificate/enrolment.ts';
 import { buildConnect, parseConnect } from '#core/energy/connect.ts';
 import { buildMessage, parseMessage } from '#core/energy/message.ts';
 import { buildReceipt, extendChain, openReceipt } from '#core/energy/receipt.ts';
@@ -47,6 +48,11 @@ describe('the chapter on meter messages', () => {
     verifyJws(jws, parsePublicJwk(meter.jwk));
     expect(canonicalText(connect)).toBe(example('connect-payload'));
     expect(buildConnect(meter, connect)).toBe(example('connect-jws'));
+  });
+
+  it('shows a request to be enrolled', () => {
+    const { origin, spec } = parseEnrolment(utf8(example('enrolment')));
+    expect(decodeUtf8(createEnrolment(meter, { origin, spec }))).toBe(example('enrolment'));
   });
 
   it('shows a receipt and the chain in it', () => {

@@ -72,6 +72,23 @@ describe('receipts', () => {
     expect(() => openReceipt(bytes, other)).toThrow(expect.objectContaining({ code: 'key' }));
   });
 
+  it('are opened by whichever of several ingestion keys made them, and by that one alone', () => {
+    const bytes = utf8(buildReceipt(signer, receipt));
+    const [second, third] = [7, 8].map((n) => signerFromSeed(new Uint8Array(32).fill(n)));
+    if (second === undefined || third === undefined) throw new Error('no keys');
+    const others = [parsePublicJwk(second.jwk), parsePublicJwk(third.jwk)] as const;
+    expect(openReceipt(bytes, ...others, key)).toEqual(receipt);
+    expect(openReceipt(bytes, key, ...others)).toEqual(receipt);
+    expect(() => openReceipt(bytes, ...others)).toThrow(expect.objectContaining({ code: 'key' }));
+    // The header says which key it is by, not that it is: that is for the signature to show.
+    const [header, payload] = buildReceipt(second, receipt).split('.');
+    const [, , signature] = buildReceipt(signer, receipt).split('.');
+    const forged = utf8(`${header ?? ''}.${payload ?? ''}.${signature ?? ''}`);
+    expect(() => openReceipt(forged, key, ...others)).toThrow(
+      expect.objectContaining({ code: 'signature' }),
+    );
+  });
+
   it.each([
     ['a gap within what is durable', { missing: [{ from: 4, to: 5 }] }],
     ['an empty gap', { missing: [{ from: 6, to: 5 }] }],

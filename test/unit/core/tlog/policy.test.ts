@@ -7,6 +7,8 @@ import {
   parsePolicy,
   policyLimitBytes,
   quorumMet,
+  quorumOverlap,
+  requireAuditor,
   type Policy,
 } from '#core/tlog/policy.ts';
 import { fromBase64Url } from '#core/bytes.ts';
@@ -222,6 +224,87 @@ function write(top: Shape): {
   lines.push(`quorum ${name}`);
   return { lines, auditors, satisfied };
 }
+
+describe('two quorums of one policy', () => {
+  const flat = (needed: number, n: number): Policy => {
+    const names = Array.from({ length: n }, (_, i) => `w${i}`);
+    return parse(...names.map(witness), `group g ${needed} ${names.join(' ')}`, 'quorum g');
+  };
+
+  it('share 2k - n witnesses where k of n are needed, and never fewer than none', () => {
+    for (let n = 1; n <= 9; n++) {
+      for (let k = 1; k <= n; k++) {
+        expect({ n, k, shared: quorumOverlap(flat(k, n)) }).toEqual({
+          n,
+          k,
+          shared: Math.max(0, 2 * k - n),
+        });
+      }
+    }
+  });
+
+  it('share a liar too few with n = 3f, and one more than there are liars with n = 3f + 1', () => {
+    for (let f = 1; f <= 30; f++) {
+      expect(quorumOverlap(flat(2 * f, 3 * f))).toBe(f);
+      expect(quorumOverlap(flat(2 * f + 1, 3 * f + 1))).toBe(f + 1);
+    }
+  });
+
+  it('share the one witness that all need, and nobody where there is no quorum', () => {
+    expect(quorumOverlap(parse(witness('X1'), 'quorum X1'))).toBe(1);
+    expect(quorumOverlap(parse(witness('X1'), 'quorum none'))).toBe(0);
+    const names = ['A', 'X1', 'X2'];
+    const audited = ['group x any X1 X2', 'group g all A x', 'quorum g'];
+    expect(quorumOverlap(parse(...names.map(witness), ...audited))).toBe(1);
+  });
+
+  it('share as many as the worst pair of subsets that meet it', () => {
+    fc.assert(
+      fc.property(
+        shape.filter((top) => write(top).auditors.length <= 7),
+        (top) => {
+          const { lines, auditors, satisfied } = write(top);
+          const sets = Array.from({ length: 2 ** auditors.length }, (_, set) => set);
+          const quorums = sets.filter(satisfied);
+          const shared = quorums.flatMap((a) => quorums.map((b) => bitsOf(a & b)));
+          const fewest = shared.reduce((least, count) => Math.min(least, count), auditors.length);
+          expect(quorumOverlap(parse(...lines))).toBe(fewest);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+});
+
+function bitsOf(set: number): number {
+  return set.toString(2).replaceAll('0', '').length;
+}
+
+describe('a policy that must be audited', () => {
+  const audited = (name: string): string =>
+    `witness ${name} ${witnessVkey(`${name}.example/audit`)}`;
+
+  it('has an auditing witness on every path to its quorum', () => {
+    requireAuditor(parse(audited('A'), 'quorum A'));
+    requireAuditor(parse(audited('A'), witness('X1'), 'group g all A X1', 'quorum g'));
+    requireAuditor(parse(audited('A'), audited('B'), 'group g any A B', 'quorum g'));
+  });
+
+  it.each([
+    ['nobody need cosign', ['quorum none']],
+    ['only plain witnesses are needed', [witness('X1'), 'quorum X1']],
+    ['the auditing one need not', [audited('A'), witness('X1'), 'group g any A X1', 'quorum g']],
+    [
+      'two plain ones outvote it',
+      [audited('A'), witness('X1'), witness('X2'), 'group g 2 A X1 X2', 'quorum g'],
+    ],
+  ])('is refused where %s', (_name, lines) => {
+    const policy = parse(...lines);
+    expect(() => {
+      requireAuditor(policy);
+    }).toThrow('without an auditing witness');
+  });
+});
 
 describe('the quorum of any policy', () => {
   it('is met, and needs an auditor, exactly as every subset of its witnesses says', () => {

@@ -79,6 +79,19 @@ describe('hashing', () => {
     expect(nodeHash(left, right)).toEqual(sha256(concat(Uint8Array.of(1), left, right)));
     expect(leafHash(concat(left, right))).not.toEqual(nodeHash(left, right));
   });
+
+  it('takes nothing over from what was hashed before, long or short', () => {
+    for (const length of [9_000, 4_097, 4_096, 4_095, 4_094, 1, 0, 64, 65_535, 0]) {
+      const data = new Uint8Array(length).fill(length % 251);
+      expect(leafHash(data)).toEqual(sha256(concat(Uint8Array.of(0), data)));
+    }
+  });
+
+  it('stops at what is no hash: no stranger can bring it here', () => {
+    const hash = leafHash(utf8('a'));
+    expect(() => nodeHash(hash.subarray(1), hash)).toThrow(RangeError);
+    expect(() => nodeHash(hash, concat(hash, hash))).toThrow(RangeError);
+  });
 });
 
 describe('roots', () => {

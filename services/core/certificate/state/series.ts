@@ -1,0 +1,176 @@
+import { Refused } from '../../errors.ts';
+import { firstIndex } from '../../first-index.ts';
+import { withdrawnRangesLimit, type Range } from '../kinds.ts';
+import type { Rows } from './rows.ts';
+
+/** What has become of a watt-hour (D4.4); later issues add states, never reuse a name. */
+export type UnitState = 'active' | 'cancelled' | 'withdrawn';
+
+/** A contiguous part of an issued range whose units have one owner and one state. */
+export interface Piece {
+  readonly from: number;
+  readonly to: number;
+  readonly owner: string;
+  readonly state: UnitState;
+  /** The entry that last changed it. */
+  readonly lastIndex: number;
+}
+
+/** A range as an hour issued it. `pieces` cover it without gap or overlap, ascending. */
+export interface IssuedRange {
+  readonly series: string;
+  /** Its place among all ranges that the log ever issued, from 0. */
+  readonly position: number;
+  readonly from: number;
+  readonly to: number;
+  readonly index: number;
+  readonly hourStart: number;
+  readonly pieces: readonly Piece[];
+}
+
+/**
+ * The units 1, 2, 3 … of one series in the order of issue. Ranges are appended in ascending order
+ * and never move. A verifier that has only some of the log's entries has gaps between ranges.
+ */
+export interface Series {
+  readonly ranges: Rows<IssuedRange>;
+}
+
+export const noSeries: Series = { ranges: [] };
+
+export function quantity({ from, to }: Range): number {
+  return to - from + 1;
+}
+
+export function requireRange(range: Range): void {
+  if (range.to < range.from) throw new Refused('range', `${range.from} to ${range.to} is empty`);
+}
+
+/** The highest unit ever issued, 0 when none was. */
+export function lastUnit(series: Series): number {
+  return series.ranges.at(-1)?.to ?? 0;
+}
+
+/** Index of the issued range that holds `unit`, or -1. */
+function positionOf(series: Series, unit: number): number {
+  let low = 0;
+  let high = series.ranges.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const range = series.ranges.at(middle);
+    if (range === undefined) return -1;
+    if (unit < range.from) high = middle - 1;
+    else if (unit > range.to) low = middle + 1;
+    else return middle;
+  }
+  return -1;
+}
+
+/** The issued ranges that `range` touches, ascending; Refused('range') where a unit was never issued. */
+export function issuedRangesOf(series: Series, range: Range): readonly IssuedRange[] {
+  requireRange(range);
+  const found: IssuedRange[] = [];
+  let next = range.from;
+  for (let at = positionOf(series, next); next <= range.to; at++) {
+    const issued = at < 0 ? undefined : series.ranges.at(at);
+    if (issued === undefined || next < issued.from) {
+      throw new Refused('range', `unit ${next} was never issued`);
+    }
+    found.push(issued);
+    next = issued.to + 1;
+  }
+  return found;
+}
+
+/**
+ * The parts of `range` that are known to have been issued, ascending: for a verifier who has some of
+ * a log's entries, and whose `range` may name units that are none of its business.
+ */
+export function knownParts(series: Series, range: Range): readonly Range[] {
+  return [...series.ranges]
+    .filter(({ from, to }) => to >= range.from && from <= range.to)
+    .map(({ from, to }) => ({ from: Math.max(from, range.from), to: Math.min(to, range.to) }));
+}
+
+/** Index of the piece that holds `unit`; 0 or the last one where it lies before or behind them all. */
+function pieceAt(pieces: readonly Piece[], unit: number): number {
+  const last = Math.max(0, pieces.length - 1);
+  return firstIndex(last, (i) => (pieces[i]?.to ?? 0) >= unit);
+}
+
+/** The parts of pieces that lie inside `range`, ascending. */
+export function piecesWithin(series: Series, range: Range): readonly Piece[] {
+  return issuedRangesOf(series, range).flatMap(({ pieces }) =>
+    pieces.slice(pieceAt(pieces, range.from), pieceAt(pieces, range.to) + 1).map((piece) => ({
+      ...piece,
+      from: Math.max(piece.from, range.from),
+      to: Math.min(piece.to, range.to),
+    })),
+  );
+}
+
+/** What an entry does to units: a new owner, a new state, or both. */
+export interface UnitChange {
+  readonly owner?: string;
+  readonly state?: UnitState;
+  /** The entry that does it. */
+  readonly lastIndex: number;
+}
+
+/**
+ * The pieces with the new owner or state for every unit of `range`, split at its ends. Pieces outside
+ * are not looked at: an hour may have been cut into very many.
+ */
+export function changedPieces(
+  pieces: readonly Piece[],
+  range: Range,
+  change: UnitChange,
+): readonly Piece[] {
+  const first = pieceAt(pieces, range.from);
+  const behind = pieceAt(pieces, range.to) + 1;
+  const changed = pieces
+    .slice(first, behind)
+    .flatMap((piece) => splitAndChange(piece, range, change));
+  return pieces.slice(0, first).concat(changed, pieces.slice(behind));
+}
+
+function splitAndChange(piece: Piece, range: Range, change: UnitChange): readonly Piece[] {
+  if (piece.to < range.from || piece.from > range.to) return [piece];
+  const parts: Piece[] = [];
+  if (piece.from < range.from) parts.push({ ...piece, to: range.from - 1 });
+  parts.push({
+    ...piece,
+    ...change,
+    from: Math.max(piece.from, range.from),
+    to: Math.min(piece.to, range.to),
+  });
+  if (piece.to > range.to) parts.push({ ...piece, from: range.to + 1 });
+  return parts;
+}
+
+/**
+ * The units that a decrease of `amount` withdraws (D4.3): the active ones of `owner` in `issued`,
+ * highest number first. Returned ascending, neighbours merged; fewer units when there are no more,
+ * or when they lie in more ranges than an entry can hold: else whoever cuts its units small enough
+ * could keep a decrease out of the log.
+ */
+export function unitsToWithdraw(
+  issued: readonly IssuedRange[],
+  { owner, amount }: { owner: string; amount: number },
+): readonly Range[] {
+  const taken: { from: number; to: number }[] = [];
+  let left = amount;
+  const pieces = issued.flatMap(({ pieces: parts }) => parts).toSorted((a, b) => b.from - a.from);
+  for (const piece of pieces) {
+    if (left === 0) break;
+    if (piece.owner !== owner || piece.state !== 'active') continue;
+    const count = Math.min(left, quantity(piece));
+    const range = { from: piece.to - count + 1, to: piece.to };
+    const above = taken.at(-1);
+    if (above?.from === range.to + 1) above.from = range.from;
+    else if (taken.length === withdrawnRangesLimit) break;
+    else taken.push(range);
+    left -= count;
+  }
+  return taken.reverse();
+}

@@ -1,0 +1,48 @@
+import type { EntryRef } from '../entry.ts';
+import type { Quality, Range } from '../kinds.ts';
+import type { Table } from './rows.ts';
+import type { IssuedRange } from './series.ts';
+
+/**
+ * What of a log's state grows with every hour and every certificate, so that it may lie on a disk. All
+ * else (accounts, plants, meters, keys) grows with the register alone and is kept in memory.
+ */
+export interface LogTables {
+  /** The sealed hours of a plant, by their start (Unix seconds). */
+  readonly hoursOf: (plant: string) => Table<number, HourState>;
+  /** `${kid} ${nonce}` of every signature that was ever used, and the issuing body's as one (D3.3). */
+  readonly nonces: Table<string, true>;
+  /** Every range that was ever issued, by its place among all of them. */
+  readonly ranges: Table<number, IssuedRange>;
+  /** The places of a series' ranges, in their order. */
+  readonly placesOf: (series: string) => Table<number, number>;
+  /** Hashes of the tree behind `state` entries: the tiles of one level, by their index (state-tiles.ts). */
+  readonly tilesOf: (level: number) => Table<number, Uint8Array>;
+}
+
+/** The latest version of one sealed hour. */
+export interface HourState {
+  readonly ref: EntryRef;
+  readonly quality: Quality | undefined;
+  /** What of the hour's generation is certified: zero where nothing may be issued. Wh. */
+  readonly certifiedWh: number;
+  /** Every range that this hour's versions issued. */
+  readonly issued: readonly Range[];
+  /** Indexes of all versions, ascending. */
+  readonly versions: readonly number[];
+}
+
+export function memoryTables(): LogTables {
+  const tiles = new Map<number, Map<number, Uint8Array>>();
+  return {
+    hoursOf: () => new Map(),
+    nonces: new Map(),
+    ranges: new Map(),
+    placesOf: () => new Map(),
+    tilesOf(level) {
+      const found = tiles.get(level) ?? new Map<number, Uint8Array>();
+      tiles.set(level, found);
+      return found;
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import { sha256 } from '#crypto';
+import { concat, toHex } from '#core/bytes.ts';
+import type { SignatureCheck } from '#core/certificate/audit/audit-evidence.ts';
+import { Refused } from '#core/errors.ts';
+import { verifyJws, type Jws } from '#core/jws.ts';
+import type { PublicKey } from '#core/keys.ts';
+import { verifierOf, type VerifyAsync } from '#platform/verify.ts';
+
+/**
+ * Signatures lately found good: a message at the turn of an hour stands in two batches, and one that was
+ * read as it arrived (D3.2) is met again when its hour is sealed.
+ */
+const rememberedSignatures = 200_000;
+/** Keys in the form that the thread pool takes; beyond it the oldest are made again. */
+const rememberedKeys = 20_000;
+/** Verifications under way for one batch file; the pool's queue itself has no limit. */
+const concurrentChecks = 64;
+
+/**
+ * Verifies the meters' signatures ahead of time in the thread pool, while the event loop judges what
+ * came before. The verdicts are those of `verifyJws`; what was not verified ahead, it verifies itself.
+ */
+export function createSignatureCheck(): SignatureCheck & {
+  /** Signatures that were computed so far, those on the spot too. */
+  readonly verified: () => number;
+} {
+  const verifiers = new Map<string, VerifyAsync>();
+  const verdicts = new WeakMap<Jws, boolean>();
+  /** The last ones found good. */
+  const good = new Set<string>();
+  let verified = 0;
+
+  const verifierFor = (key: PublicKey): VerifyAsync => {
+    const known = verifiers.get(key.kid);
+    if (known !== undefined) return known;
+    const made = verifierOf(key);
+    verifiers.set(key.kid, made);
+    dropOldest(verifiers, rememberedKeys);
+    return made;
+  };
+
+  const check = async (jws: Jws, key: PublicKey | undefined): Promise<void> => {
+    const { kid, alg } = jws.header;
+    if (key?.kid !== kid || (alg === 'EdDSA' ? 'Ed25519' : alg) !== key.alg) return;
+    const identity = identityOf(jws);
+    const isKnown = good.has(identity);
+    if (!isKnown) verified += 1;
+    const isGood = isKnown || (await verifierFor(key)(jws.signingInput, jws.signature));
+    verdicts.set(jws, isGood);
+    if (!isGood) return;
+    good.add(identity);
+    dropOldest(good, rememberedSignatures);
+  };
+
+  return {
+    async ahead(messages, keyOf) {
+      let next = 0;
+      const worker = async (): Promise<void> => {
+        for (let jws = messages[next++]; jws !== undefined; jws = messages[next++]) {
+          await check(jws, keyOf(jws.header.kid));
+        }
+      };
+      await Promise.all(Array.from({ length: concurrentChecks }, worker));
+    },
+    verify(jws, key) {
+      const verdict = verdicts.get(jws);
+      if (verdict === undefined || key.kid !== jws.header.kid) {
+        verified += 1;
+        verifyJws(jws, key);
+      } else if (!verdict) throw new Refused('signature', 'the signature does not fit');
+    },
+    verified: () => verified,
+  };
+}
+
+/** As `verifyJws`, on the spot, each signature once; remembers those that are good. */
+export function createSignatureMemory(): typeof verifyJws {
+  /** Objects that come again, as most do (leaf-memory.ts). */
+  const verified = new WeakSet<Jws>();
+  const good = new Set<string>();
+  return (jws, key) => {
+    // What was good is so under the key that its header names, and under no other.
+    const isOwn = jws.header.kid === key.kid;
+    if (isOwn && verified.has(jws)) return;
+    const identity = identityOf(jws);
+    if (!isOwn || !good.has(identity)) verifyJws(jws, key);
+    verified.add(jws);
+    good.add(identity);
+    dropOldest(good, rememberedSignatures);
+  };
+}
+
+/**
+ * Content and signature, of which every algorithm's is of one length: a signature alone would let
+ * another content pass under it.
+ */
+function identityOf({ signingInput, signature }: Jws): string {
+  return toHex(sha256(concat(signingInput, signature)));
+}
+
+function dropOldest(
+  remembered: Pick<Map<string, unknown>, 'size' | 'keys'> & { delete: (key: string) => boolean },
+  limit: number,
+): void {
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= limit) break;
+    remembered.delete(oldest);
+  }
+}
