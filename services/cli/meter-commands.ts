@@ -5,6 +5,7 @@ import type { AskOptions } from './enrolment.ts';
 import type { EndKeyOptions } from './meter-life.ts';
 import type { StatusOptions } from './meter-status.ts';
 import type { MeterKeyOptions } from './register.ts';
+import { thumbprintMark } from './thumbprint.ts';
 
 type Done = (code: number) => void;
 
@@ -69,7 +70,7 @@ function addLife(meter: Command, to: Terminal, done: Done): void {
   meter
     .command('end-key')
     .description("end a meter's key: after a rotation, or after it was stolen")
-    .argument('<kid>', 'thumbprint of the key')
+    .argument('<kid>', 'thumbprint of the key', thumbprint)
     .requiredOption(where, whereHelp)
     .requiredOption('--last-seq <n>', 'number of its last good message; 0 for none', whole)
     .requiredOption('--last-t <seconds>', 'Unix time of its last good reading', whole)
@@ -114,7 +115,7 @@ function addEnrolment(meter: Command, to: Terminal, done: Done): void {
   meter
     .command('approve')
     .description('enter the key that a meter asked for')
-    .argument('<kid>', 'thumbprint of the key')
+    .argument('<kid>', 'thumbprint of the key', thumbprint)
     .requiredOption(where, whereHelp)
     .action(async (kid: string, options: RegisterOptions) => {
       const { approveEnrolment } = await import('./enrolment.ts');
@@ -123,13 +124,17 @@ function addEnrolment(meter: Command, to: Terminal, done: Done): void {
   meter
     .command('refuse')
     .description('refuse the key that a meter asked for')
-    .argument('<kid>', 'thumbprint of the key')
+    .argument('<kid>', 'thumbprint of the key', thumbprint)
     .requiredOption(where, whereHelp)
     .requiredOption('--reason <text>', 'why, for those who look at the list')
     .action(async (kid: string, options: RegisterOptions & { reason: string }) => {
       const { refuse } = await import('./enrolment.ts');
       done(await refuse(kid, options, to));
     });
+}
+
+function thumbprint(text: string): string {
+  return text.startsWith(thumbprintMark) ? text.slice(thumbprintMark.length) : text;
 }
 
 function whole(text: string): number {

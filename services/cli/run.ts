@@ -4,6 +4,7 @@ import { exitCodes, type Terminal } from '#platform/terminal.ts';
 import { addInstallation } from './installation-commands.ts';
 import { addKafka } from './kafka-commands.ts';
 import { addLog } from './log-commands.ts';
+import { markThumbprints } from './thumbprint.ts';
 import { addConsortium } from './witness-commands.ts';
 
 /**
@@ -16,7 +17,7 @@ export async function run(args: readonly string[], to: Terminal): Promise<number
     code = result;
   });
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(markThumbprints(args), { from: 'user' });
     return code;
   } catch (error) {
     return explain(error, to);
