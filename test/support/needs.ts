@@ -30,15 +30,16 @@ const downloadLimitMs = 120_000;
 
 /**
  * Go, and the modules that the go.sum in `folder` pins; they are fetched now where they are not here
- * yet, so that a build needs no network and what it fails on is a failure.
+ * yet, so that a build needs no network and what it fails on is a failure. With `toolchain` `auto`
+ * that includes the Go that go.mod asks for, where the one here is older.
  */
-export function goModules(folder: string): Need {
+export function goModules(folder: string, toolchain: 'local' | 'auto' = 'local'): Need {
   const go = program('go', 'golang-go');
   if (go.path === undefined) return go;
   const { status, stderr, error } = spawnSync(go.path, ['mod', 'download'], {
     cwd: folder,
     encoding: 'utf8',
-    env: { ...process.env, GOTOOLCHAIN: 'local' },
+    env: { ...process.env, GOTOOLCHAIN: toolchain },
     timeout: downloadLimitMs,
   });
   if (status === 0) return go;

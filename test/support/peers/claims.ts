@@ -19,6 +19,8 @@ export const peerOrigin = 'log.example/peers';
 export const peerLog = testSigner('peer log');
 export const peerWitness = testSigner('peer witness');
 export const logKey = verifierKeyOf(peerOrigin, ed25519Type, peerLog);
+/** Of another key under the same name, as while a log changes it. */
+export const otherLogKey = verifierKeyOf(peerOrigin, ed25519Type, testSigner('other peer log'));
 export const witnessKey = verifierKeyOf('witness.example/peer', cosignatureType, peerWitness);
 export const cosignedAt = 1_767_261_610;
 
