@@ -15,7 +15,8 @@ export const evidenceLimitBytes = 16 * 1024 * 1024;
 const evidenceFormat = 'hourseal-evidence/v1';
 
 const base64 = pattern('[A-Za-z0-9+/]*={0,2}');
-const hash64 = pattern('[A-Za-z0-9+/]{43}=');
+/** 32 bytes: the last character bears two bits that must be zero. */
+const hash64 = pattern('[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=');
 const path = array(hash64, { min: 0, max: 64 });
 const included = object({ data: base64, index: integer(0), path });
 /** A signed note, as published. */

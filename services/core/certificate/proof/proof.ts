@@ -11,7 +11,8 @@ export const proofLimitBytes = 16 * 1024 * 1024;
 const proofFormat = 'hourseal-proof/v1';
 
 const base64 = pattern('[A-Za-z0-9+/]*={0,2}');
-const hash64 = pattern('[A-Za-z0-9+/]{43}=');
+/** 32 bytes: the last character bears two bits that must be zero. */
+const hash64 = pattern('[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=');
 const path = array(hash64, { min: 0, max: 64 });
 
 /** Something that a tree holds: its exact bytes, its index, and the path to the root. */

@@ -44,7 +44,10 @@ export function verifyProof(bytes: Uint8Array, { policy }: { policy?: Policy } =
     requireSound(story().judgements, isRegisterKind);
     return verifyMessages(evidence(), form().issuing, story().state);
   });
-  climb('energy', () => verifyEnergy(evidence(), form().issuing, story().state));
+  climb('energy', () => {
+    const { state } = story();
+    return verifyEnergy(evidence(), form().issuing, state);
+  });
   const judgements = share(() => story().finish());
   climb('issue', () => verifyIssue(form(), judgements(), quorum));
   climb('life', () => {

@@ -230,6 +230,29 @@ describe('a changed proof whose sum fits', () => {
     expect(failedSteps(changed)).toEqual(['evidence']);
   });
 
+  it('leaves all that rests on the entries unknown where one is not in the log, also what cannot be read', () => {
+    const changed = changeProof(small, ({ entries, messages, records }) => {
+      at(entries, 1).path = [];
+      at(messages, 0).jws = at(messages, 0).jws.slice(1);
+      at(records, 0).data = toBase64(utf8('{}'));
+    });
+    const { steps } = verifyProof(changed);
+    const [, , , entries, ...above] = steps.map(({ result }) => result);
+    expect([entries, new Set(above)]).toEqual(['fail', new Set(['unknown'])]);
+  });
+
+  it('refuses a hash with trailing bits in its base64 as a file without its form', () => {
+    const changed = changeProof(small, ({ entries: [first] }) => {
+      if (first === undefined) throw new Error('no entry');
+      const [hash = ''] = first.path;
+      expect(hash).toMatch(/[AEIMQUYcgkosw048]=$/);
+      const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+      const last = letters.charAt(letters.indexOf(hash.charAt(42)) + 1);
+      first.path = [`${hash.slice(0, 42)}${last}=`, ...first.path.slice(1)];
+    });
+    expect(failedSteps(changed)).toEqual(['form']);
+  });
+
   it('never throws, and fails, whatever single value is changed, dropped, doubled or moved', () => {
     const survivors: string[] = [];
     for (const [place, changed] of mutations(openProof(small))) {
