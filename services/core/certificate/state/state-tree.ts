@@ -141,10 +141,13 @@ export function encodePiece({ from, to, owner, state, lastIndex }: Piece): Uint8
 
 /** The bytes of a range as a leaf of the state tree; `pieces` is the root over its pieces. */
 export function encodeStateLeaf(
-  { series, from, to }: Pick<IssuedRange, 'series' | 'from' | 'to'>,
+  { series, from, to, index }: Pick<IssuedRange, 'series' | 'from' | 'to' | 'index'>,
   pieces: Uint8Array,
 ): Uint8Array {
-  return utf8(`{"from":${from},"pieces":"${toHex(pieces)}","series":"${series}","to":${to}}`);
+  const root = toHex(pieces);
+  return utf8(
+    `{"from":${from},"index":${index},"pieces":"${root}","series":"${series}","to":${to}}`,
+  );
 }
 
 function hashOfRange(issued: IssuedRange, pieces: readonly Piece[]): Uint8Array {
