@@ -82,7 +82,11 @@ function createHistory({ copies = true } = {}) {
     change(plant: string, range: { from: number; to: number }, change: Partial<Piece>): void {
       const { owner, state } = change;
       const to = { ...(owner !== undefined && { owner }), ...(state !== undefined && { state }) };
-      changeUnits(holdings, { series: `energy/${plant}`, range }, { ...to, lastIndex: size() });
+      changeUnits(
+        holdings,
+        { series: `energy/${plant}`, ranges: [range] },
+        { ...to, lastIndex: size() },
+      );
       look();
     },
     /** An entry that touches no certificate. */
@@ -341,7 +345,10 @@ describe('the work of a state', () => {
       history.issue('solar', 10);
       history.change('solar', { from: 10 * i + 1, to: 10 * i + 3 }, { state: 'cancelled' });
       if (i % 10 === 9) advanceStateTree(tree, history.size());
-      const kept = [...tree.versions.values()].reduce((sum, list) => sum + list.length, 0);
+      const kept = [...tree.versions.values()].reduce(
+        (sum, { changes }) => sum + changes.length,
+        0,
+      );
       expect(kept).toBeLessThanOrEqual(2 * 20);
     }
   });
