@@ -14,6 +14,12 @@ import { removePartialTiles } from './write-tiles.ts';
 
 /** The file `checkpoint`: what everybody takes for the log as it stands (D3.4, order of publication). */
 
+/**
+ * The newest published checkpoint whose last entry is a `state`: proof files rest on it, since of no
+ * other can they show that it is not void (D3.5).
+ */
+export const stateCheckpointPath = 'state/checkpoint';
+
 export interface CheckpointFileContext {
   readonly pool: Pool;
   readonly folder: LogFolder;
@@ -64,11 +70,14 @@ export async function recognisePublished(
 export async function writeCheckpoint(
   { pool, folder }: CheckpointFileContext,
   { treeSize, note }: PendingCheckpoint,
-  gathered: Gathered,
+  { endsWithState, ...gathered }: Gathered & { readonly endsWithState: boolean },
 ): Promise<void> {
   const { publishedSize } = await readCheckpoint(pool);
   if (publishedSize >= treeSize || !(await isPending(pool, treeSize))) return;
-  await folder.write([{ path: 'checkpoint', bytes: cosigned(note, gathered) }]);
+  const bytes = cosigned(note, gathered);
+  // First: after `checkpoint` nobody would come back to this size.
+  if (endsWithState) await folder.write([{ path: stateCheckpointPath, bytes }]);
+  await folder.write([{ path: 'checkpoint', bytes }]);
   await notePublished(pool, treeSize);
   await removePartialTiles(folder, { from: publishedSize, to: treeSize });
 }

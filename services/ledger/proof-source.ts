@@ -15,19 +15,23 @@ import { batchPath, parseBatchFile, parseMessageLeaf } from '#core/energy/batch.
 import { isPlacedOcmf } from '#core/energy/ocmf.ts';
 import { parseRecords } from '#core/energy/evidence-file.ts';
 import { parseMeterRecord } from '#core/energy/meter-record.ts';
-import { parseCheckpoint, type Checkpoint } from '#core/tlog/checkpoint.ts';
+import { parseCheckpoint } from '#core/tlog/checkpoint.ts';
 import { parseNote } from '#core/tlog/note.ts';
 import { proveInclusion, type HashReader } from '#core/tlog/proof.ts';
 import { tileHashReader } from '#core/tlog/tile.ts';
 import { inclusionPath, leafHash, treeRoot } from '#core/tlog/tree.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { stateCheckpointPath } from './checkpoint-file.ts';
 import type { LogFolder } from './log-folder.ts';
 import { readEntriesByIndex } from './log-store.ts';
 import { readRecords } from './record-store.ts';
 
-/** Collects what proof files are made of (D3.5), as of one published checkpoint. */
+/**
+ * Collects what proof files are made of (D3.5), as of the published checkpoint, or of the one that ends
+ * with the newest `state` where nothing about the certificate came after it: that one proves its life.
+ */
 export interface ProofSource {
-  /** Entries that the checkpoint covers; nothing later can be proved with it. */
+  /** Entries that the published checkpoint covers; nothing later can be proved with it. */
   readonly size: number;
   /**
    * Everything that a certificate's proof shows. Refused('range') unless the units were issued by one
@@ -51,20 +55,24 @@ export async function openProofSource({
   folder: LogFolder;
   state: () => Promise<LogState>;
 }): Promise<ProofSource> {
-  const note = await folder.read('checkpoint');
-  if (note === undefined) throw new Failed('not-published', 'there is no checkpoint yet');
-  const checkpoint: Checkpoint = parseCheckpoint(parseNote(note).text);
-  const { size } = checkpoint;
-  const read = remembering(tileHashReader(cached(folder.read), size));
+  const published = await signedSize(folder, 'checkpoint');
+  if (published === undefined) throw new Failed('not-published', 'there is no checkpoint yet');
+  const stated = await signedSize(folder, stateCheckpointPath);
+  // Between two reads the second may have been replaced by one that is about to be published.
+  const largest = Math.max(published.size, stated?.size ?? 0);
+  const read = remembering(tileHashReader(cached(folder.read), largest));
   return {
-    size,
+    size: published.size,
     async collect(bundle) {
       const log = await state();
       const { plant, hour, indexes } = whatConcerns(log, bundle);
+      if (hour >= published.size)
+        throw new Failed('not-published', `entry ${hour} is not published yet`);
+      const known = indexes.filter((index) => index < published.size);
+      const isAllStated = stated !== undefined && known.every((index) => index < stated.size);
+      const { note, size } = isAllStated ? stated : published;
       const shown = await stateOf(log, { bundle, size });
-      if (shown !== undefined) indexes.push(shown.entry);
-      if (hour >= size) throw new Failed('not-published', `entry ${hour} is not published yet`);
-      const covered = indexes.filter((index) => index < size);
+      const covered = shown === undefined ? known : [...known, shown.entry];
       const [stored, records] = await Promise.all([
         readEntriesByIndex(pool, covered),
         recordsOf(pool, hour),
@@ -84,12 +92,11 @@ export async function openProofSource({
       if (issuing === undefined)
         throw new Failed('entry', `entry ${hour} of ${plant} is not there`);
       const messages = await messagesOf(folder, batchRootOf(issuing.data), records);
-      const checkpointText = decodeUtf8(note);
       const { from, series, to } = bundle;
       return {
         // In the order of JCS, as all of it, which is the quickest to write.
         bundle: { from, series, to },
-        checkpoint: checkpointText,
+        checkpoint: decodeUtf8(note),
         entries,
         hour,
         messages,
@@ -98,6 +105,15 @@ export async function openProofSource({
       };
     },
   };
+}
+
+/** A checkpoint in the folder, with its size. */
+async function signedSize(
+  folder: Pick<LogFolder, 'read'>,
+  path: string,
+): Promise<{ readonly note: Uint8Array; readonly size: number } | undefined> {
+  const note = await folder.read(path);
+  return note && { note, size: parseCheckpoint(parseNote(note).text).size };
 }
 
 function cached(read: LogFolder['read']): LogFolder['read'] {

@@ -150,7 +150,10 @@ export function createPublisher(context: PublisherContext): Publisher {
       await folder.exclusively(async () => {
         // Where this fails halfway, the file is looked at again before anything else happens.
         isFileKnown = !isMet;
-        if (isMet) await writeCheckpoint(context, pending, { policies, cosignatures });
+        if (isMet) {
+          const endsWithState = isAfterState(await context.state(), tried);
+          await writeCheckpoint(context, pending, { policies, cosignatures, endsWithState });
+        }
         isFileKnown = true;
         await tidy(context);
       });
@@ -168,6 +171,11 @@ export function createPublisher(context: PublisherContext): Publisher {
       return addToPublished(context, pending, await gather(pending, turn, { patience, gathered }));
     },
   };
+}
+
+/** Whether the last of the first `size` entries is a `state` that is not void. */
+function isAfterState({ latestState, previousState }: LogState, size: number): boolean {
+  return [latestState, previousState].some((stated) => stated?.ref.index === size - 1);
 }
 
 /** A crash in between leaves partial tiles that are removed when their tile is full. */

@@ -99,7 +99,7 @@ export function createLedger(context: LedgerContext): Ledger {
   });
   const secrets = openSiteSecrets(context.secretsFolder);
   const sealer = createSealer({ pool, clock, folder, sequencer, secrets, logger, limits });
-  const states = createStateEntries({ pool, clock, sequencer, logger });
+  const states = createStateEntries({ pool, folder, clock, sequencer, logger });
 
   const step = createStep({
     publisher,

@@ -4,11 +4,16 @@ import type { LogState } from '#core/certificate/state/state.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { stateCheckpointPath } from './checkpoint-file.ts';
+import type { LogFolder } from './log-folder.ts';
 import { readCheckpoint } from './log-store.ts';
+import { checkpointIn } from './rollback.ts';
 import type { Sequencer } from './sequence.ts';
 
 /** `rules.stateEveryS` where the rules do not say. */
 const defaultStateEveryS = 86_400;
+/** After a state that was passed over; `rules.stateEveryS` is at least as long. */
+const againAfterS = 60;
 
 /** Enters `state` entries (D3.3) as they fall due. */
 export interface StateEntries {
@@ -21,11 +26,13 @@ export interface StateEntries {
 
 export function createStateEntries({
   pool,
+  folder,
   clock,
   sequencer,
   logger,
 }: {
   readonly pool: Pool;
+  readonly folder: Pick<LogFolder, 'read'>;
   readonly clock: Clock;
   readonly sequencer: Sequencer;
   readonly logger: Logger;
@@ -34,7 +41,10 @@ export function createStateEntries({
     async enter({ now = false } = {}) {
       const { publishedSize } = await readCheckpoint(pool);
       const state = await sequencer.state();
-      if (!now && !isDue(state, { nowS: clock.nowS(), publishedSize })) return false;
+      const nowS = clock.nowS();
+      const isPassedOver = async (index: number): Promise<boolean> =>
+        (await stateCheckpointSize(folder)) !== index + 1;
+      if (!now && !(await isDue(state, { nowS, publishedSize, isPassedOver }))) return false;
       if (!isPossible(state)) return false;
       const [outcome] = await sequencer.sequence([{ type: 'state', ...computeState(state) }]);
       // Only somebody else's `state` of the same moment can be the cause: the next one is due anyway.
@@ -49,21 +59,35 @@ function isPossible({ size, genesis, stateAsOf }: LogState): boolean {
   return isInForce && genesis.closed === undefined && size > stateAsOf;
 }
 
+interface DueContext {
+  readonly nowS: number;
+  readonly publishedSize: number;
+  /** Whether no checkpoint that ends with the entry at `index` came to its quorum. */
+  readonly isPassedOver: (index: number) => Promise<boolean>;
+}
+
 /**
  * The state before must be published first: proofs are by the published one, and no more than two are
- * kept. So while witnesses are away, states wait with everything that is shown as certified.
+ * kept. So while witnesses are away, states wait with everything that is shown as certified. One that
+ * was published only with entries behind it proves nothing, and the next one need not wait its turn.
  */
-function isDue(
+async function isDue(
   { genesis, latestState, time }: LogState,
-  { nowS, publishedSize }: { nowS: number; publishedSize: number },
-): boolean {
+  { nowS, publishedSize, isPassedOver }: DueContext,
+): Promise<boolean> {
   if (genesis === undefined) return false;
   const everyS = genesis.rules.stateEveryS ?? defaultStateEveryS;
-  const { index, sinceS } =
-    latestState === undefined
-      ? { index: 0, sinceS: genesis.time }
-      : { index: latestState.ref.index, sinceS: latestState.time };
-  return index < publishedSize && Math.max(nowS, time) >= sinceS + everyS;
+  const latestS = Math.max(nowS, time);
+  if (latestState === undefined) return publishedSize > 0 && latestS >= genesis.time + everyS;
+  const { ref, time: sinceS } = latestState;
+  if (ref.index >= publishedSize) return false;
+  if (latestS >= sinceS + everyS) return true;
+  return latestS >= sinceS + againAfterS && (await isPassedOver(ref.index));
+}
+
+async function stateCheckpointSize(folder: Pick<LogFolder, 'read'>): Promise<number | undefined> {
+  const bytes = await folder.read(stateCheckpointPath);
+  return bytes && checkpointIn(bytes)?.checkpoint.size;
 }
 
 function computeState({ stateTree, latestState, stateAsOf, size }: LogState): {

@@ -1,5 +1,5 @@
 import { sha256 } from '#crypto';
-import { concat, toHex } from '#core/bytes.ts';
+import { concat, toHex, utf8 } from '#core/bytes.ts';
 import type { SignatureCheck } from '#core/certificate/audit/audit-evidence.ts';
 import { Refused } from '#core/errors.ts';
 import { verifyJws, type Jws } from '#core/jws.ts';
@@ -91,11 +91,11 @@ export function createSignatureMemory(): typeof verifyJws {
 }
 
 /**
- * Content and signature, of which every algorithm's is of one length: a signature alone would let
- * another content pass under it.
+ * Key, content and signature, of which every algorithm's is of one length: a signature alone would let
+ * another content pass under it. What an OCMF record signs names neither its key nor its algorithm.
  */
-function identityOf({ signingInput, signature }: Jws): string {
-  return toHex(sha256(concat(signingInput, signature)));
+function identityOf({ header: { kid, alg }, signingInput, signature }: Jws): string {
+  return toHex(sha256(concat(utf8(`${kid} ${alg}\n`), signingInput, signature)));
 }
 
 function dropOldest(

@@ -82,7 +82,7 @@ export interface ProofLog {
 }
 
 export interface PartsOptions {
-  /** Tree size of the checkpoint; by default the whole log. */
+  /** Tree size of the checkpoint; by default that which ends with the newest state, or the whole log. */
   readonly size?: number;
   /** Index of the entry that is said to have issued the bundle. */
   readonly hour?: number;
@@ -180,7 +180,7 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
       const root = toHex(treeRoot(leaves.map(leafHash)));
       return log.enter('state', { asOf, count: leaves.length, root, ...spec });
     },
-    parts(bundle, { size = log.entries.length, hour, entries = same, cosigners = [] } = {}) {
+    parts(bundle, { size = newestSize(log), hour, entries = same, cosigners = [] } = {}) {
       const issuing = hour ?? issuingIndex(log, bundle);
       const shown = shownState(log.state, bundle, size);
       const stated = shown === undefined ? [] : [shown.entry];
@@ -199,6 +199,10 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
       };
     },
   };
+}
+
+function newestSize({ state, entries }: LogBuilder): number {
+  return state.latestState === undefined ? entries.length : state.latestState.ref.index + 1;
 }
 
 const same = <T>(given: T): T => given;

@@ -289,9 +289,13 @@ export const cancelSpec = object({
  */
 export const stateSpec = object({ asOf: integer(1), count: integer(0), root: hashHex });
 
-/** A leaf of that tree: a range as it was issued, and the root over its pieces. */
+/**
+ * A leaf of that tree: a range as the entry at `index` issued it, and the root over its pieces. Numbers
+ * that a void entry stated are issued again by another one, so a range alone does not say whose it is.
+ */
 export const stateLeafShape = object({
   from: integer(1),
+  index: integer(1),
   pieces: hashHex,
   series: seriesShape,
   to: integer(1),

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '#core/bytes.ts';
 import { parseMessage } from '#core/energy/message.ts';
+import { parsePlacedOcmf, placeOcmf } from '#core/energy/ocmf.ts';
 import type { Jws } from '#core/jws.ts';
 import { parsePublicJwk, type PublicKey } from '#core/keys.ts';
 import { createSignatureCheck, createSignatureMemory } from '#platform/signature-check.ts';
 import { message, meterSigner } from '#support/log-people.ts';
+import { ocmfMeter, type OcmfMeter } from '#support/ocmf.ts';
 
 const key = parsePublicJwk(meterSigner('m').jwk);
 const other = parsePublicJwk(meterSigner('other').jwk);
@@ -67,6 +69,37 @@ describe('signatures verified ahead', () => {
     await wrong.ahead([jws], () => other);
     expect(() => wrong.verify(jws, other)).toThrow(/another key/);
     expect(() => wrong.verify(jws, key)).not.toThrow();
+  });
+});
+
+describe('of OCMF records, which name no key', () => {
+  const payload =
+    '{"FV":"1.4","PG":"F1","MS":"1X","RD":[{"TM":"2026-01-01T11:00:00,000+0100 S",' +
+    '"RV":1.5,"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}]}';
+  const [signing, later] = [5n, 7n].map((secret) => ocmfMeter('ECDSA-secp256k1-SHA256', secret));
+  if (signing === undefined || later === undefined) throw new Error('two meters');
+  const record = signing.record(payload);
+  const under = ({ key: { kid } }: OcmfMeter): Jws => {
+    const ocmf = { after: 0, context: 'F', serial: '1X' } as const;
+    const place = { kid, meter: 'm', ocmf, plant: 'p' };
+    return parsePlacedOcmf(placeOcmf(record, place)).jws;
+  };
+  const keyOf = (kid: string): PublicKey => (kid === signing.key.kid ? signing.key : later.key);
+
+  test('those under one key do not pass for signatures of another', async () => {
+    const check = createSignatureCheck();
+    await check.ahead([under(signing)], keyOf);
+    const taken = under(later);
+    await check.ahead([taken], keyOf);
+    expect(() => check.verify(taken, later.key)).toThrow(/does not fit/);
+    const remembering = createSignatureMemory();
+    expect(() => remembering(under(signing), signing.key)).not.toThrow();
+    expect(() => remembering(under(later), later.key)).toThrow(/does not fit/);
+    const { header } = under(signing);
+    const renamed = { ...under(signing), header: { ...header, alg: 'ES256' } as const };
+    expect(() => remembering(renamed, signing.key)).toThrow(
+      expect.objectContaining({ code: 'alg' }),
+    );
   });
 });
 

@@ -27,7 +27,7 @@ export interface FetchedEntry {
   readonly records: readonly Uint8Array[];
   /** Undefined for an entry without evidence, and for an hour that somebody else judges. */
   readonly files: EvidenceFiles | undefined;
-  /** Of an hour that a `HourProver` is to judge, as far as `files` are undefined. */
+  /** Of an hour that a `HourProver` is to judge, or that is read in its turn. */
   readonly asked: AskedProof | undefined;
 }
 
@@ -41,6 +41,11 @@ interface AskedProof {
 
 /** Entries whose evidence is read at the same time; each file may be as large as `read` allows. */
 export const concurrentReads = 8;
+/**
+ * Of the batch files of one bundle that are held until they are judged; parsed they take six times as
+ * much. Beyond it each is read in its turn: else a log of a few large hours could take all memory.
+ */
+export const heldEvidenceLimitBytes = 16 * 1024 * 1024;
 /** What was fetched of a bundle may be asked for again so often, because the register has changed. */
 const asksAgain = 2;
 
@@ -67,15 +72,27 @@ export async function fetchEntries(
   const records = await context.files.records(bundle, size);
   // A prover bounds by itself what it has under way.
   const limit = context.prover === undefined ? concurrentReads : tileWidth;
+  let heldBytes = 0;
   return mapBounded(entries, limit, async (data, i) => {
     const index = first + i;
     const entry = entryOf(data);
     const own = records[index - bundle * tileWidth] ?? [];
     const fetched = { index, data, entry, records: own, files: undefined, asked: undefined };
-    const plant = context.prover === undefined ? undefined : plantOf(entry);
-    if (plant !== undefined) return ask(context, fetched, plant);
-    return { ...fetched, files: await context.evidence.fetch(entry) };
+    const plant = plantOf(entry);
+    if (plant === undefined) return { ...fetched, files: await context.evidence.fetch(entry) };
+    if (context.prover !== undefined) return ask(context, fetched, plant);
+    const register = context.registers.of(plant);
+    const inItsTurn = { ...fetched, asked: { plant, register, shown: undefined } };
+    if (heldBytes >= heldEvidenceLimitBytes) return inItsTurn;
+    const files = await context.evidence.fetch(entry);
+    heldBytes += bytesOf(files);
+    return heldBytes > heldEvidenceLimitBytes ? inItsTurn : { ...fetched, files };
   });
+}
+
+function bytesOf(files: EvidenceFiles | undefined): number {
+  if (files?.kind !== 'hour' || !('value' in files.batch)) return 0;
+  return files.batch.value.file.leaves.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** Of an hour; whether its spec is one, whoever judges it asks himself. */

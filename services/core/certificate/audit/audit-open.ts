@@ -39,6 +39,7 @@ export function createReplay(context: ReplayContext): Replay {
     ...rest,
     chains: createChainAudit(undefined, chains),
     unknown: undefined,
+    unsaid: 0,
     store,
   };
 }

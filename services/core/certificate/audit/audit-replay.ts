@@ -55,6 +55,8 @@ export interface Replay extends FetchContext {
   /** By entry. A correction of its hour, which states the chains anew, mends it. */
   readonly refuted: Map<number, ChainStatement>;
   refutedTooMany: boolean;
+  /** Entries that broke a rule without a `void` within the size that they were judged at. */
+  unsaid: number;
   /** An entry of a kind that this program does not know: nothing after it can be judged. */
   unknown: AuditFinding | undefined;
   readonly store: StateStore;
@@ -111,6 +113,7 @@ function foldOne(
   try {
     const judgement = judge(replay, fetched, { examination, voidCode });
     if (judgement === undefined) return whyNotJudged(index, examination);
+    if (judgement.violation !== undefined && voidCode === undefined) replay.unsaid += 1;
     replay.registers.note(judgement);
     count(replay, counted, examination);
     follow(replay, judgement, examination);

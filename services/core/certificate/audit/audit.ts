@@ -76,6 +76,8 @@ export interface AuditorContext {
   readonly prover?: HourProver | undefined;
   /** Of entries that are kept between hashing and folding; more are read a second time. */
   readonly keptLimitBytes?: number;
+  /** Entries that broke a rule, or say so of others, that are remembered of one log. */
+  readonly brokenLimit?: number;
   /** Of this log and auditor alone; by default nothing outlives the auditor. */
   readonly store?: StateStore | undefined;
 }
@@ -83,12 +85,15 @@ export interface AuditorContext {
 /** Witnesses refuse entries that are further ahead of their own clock (D3.3). */
 export const aheadLimitS = 60;
 export const defaultKeptLimitBytes = 16 * 1024 * 1024;
+/** An honest log has a handful. Each takes some hundred bytes, and an entry that is none takes three. */
+export const defaultBrokenLimit = 100_000;
 
 export function createAuditor({
   read,
   signatures,
   prover,
   keptLimitBytes = defaultKeptLimitBytes,
+  brokenLimit = defaultBrokenLimit,
   store,
 }: AuditorContext): Auditor {
   const replay = createReplay({ read, signatures, prover, evidence: 'required', store });
@@ -108,9 +113,9 @@ export function createAuditor({
       return { index: undefined, code: 'audit-size', message };
     }
     chooseProver(replay, size - state.size);
-    const growth = yield* growthTo(replay, checkpoint, { progress, keptLimitBytes });
+    const growth = yield* growthTo(replay, checkpoint, { progress, keptLimitBytes, brokenLimit });
     if (!('parts' in growth)) return growth;
-    return yield* foldGrowth(replay, growth, progress);
+    return yield* foldGrowth(replay, growth, { progress, brokenLimit });
   };
 
   return {
@@ -166,7 +171,11 @@ interface GrowthPart {
 async function* growthTo(
   { state, edge: from, files }: Replay,
   { size, root }: Checkpoint,
-  { progress, keptLimitBytes }: { progress: () => AuditProgress; keptLimitBytes: number },
+  {
+    progress,
+    keptLimitBytes,
+    brokenLimit,
+  }: { progress: () => AuditProgress; keptLimitBytes: number; brokenLimit: number },
 ): AsyncGenerator<AuditProgress, Growth | AuditFinding> {
   const parts: GrowthPart[] = [];
   const voids = new Map<number, string>();
@@ -185,6 +194,7 @@ async function* growthTo(
         const hash = sha256(concat(...leaves));
         parts.push({ first: page[i] ?? 0, entries: isKept ? entries : undefined, hash });
       }
+      if (voids.size > brokenLimit) return tooManyBroken(brokenLimit);
       yield progress();
     }
   } catch (error) {
@@ -243,7 +253,7 @@ function mayBeVoid(data: Uint8Array): boolean {
 async function* foldGrowth(
   replay: Replay,
   growth: Growth,
-  progress: () => AuditProgress,
+  { progress, brokenLimit }: { progress: () => AuditProgress; brokenLimit: number },
 ): AsyncGenerator<AuditProgress, AuditFinding | undefined> {
   const { parts, size, voids } = growth;
   const fetch = async ({ first, entries: kept, hash }: GrowthPart) => {
@@ -256,6 +266,7 @@ async function* foldGrowth(
   try {
     // The next parts are read, and what can be judged of them is, while this one is folded.
     for await (const fetched of readAhead(parts, bundlesAhead(replay), fetch)) {
+      if (replay.unsaid > brokenLimit) return tooManyBroken(brokenLimit);
       const { stop } = await foldEntries(replay, fetched, voids);
       if (stop !== undefined) return stop;
       await keepReplayIfDue(replay);
@@ -265,6 +276,12 @@ async function* foldGrowth(
   } catch (error) {
     return findingIn(error);
   }
+}
+
+/** It will not be cosigned anyway, and to remember them all is what such a log may be made for. */
+function tooManyBroken(limit: number): AuditFinding {
+  const message = `more than ${limit} entries that broke a rule: the rest was not judged`;
+  return { index: undefined, code: 'void', message };
 }
 
 function findingIn(error: unknown): AuditFinding {

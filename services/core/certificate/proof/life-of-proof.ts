@@ -16,10 +16,13 @@ import type { LogState } from '../state/state.ts';
  * Step 9: the life of the bundle. What the entries of the file say of its units is compared with what
  * a `state` entry of the log says of them, which auditing witnesses have recomputed: so no entry about
  * them was left out, up to the size that the state speaks of.
+ *
+ * They cosign a wrong state too, once a later `void` says so, and a file can leave that out. So only the
+ * last entry under the checkpoint is believed: had it been wrong, nobody would have cosigned that size.
  */
 export function verifyLife(
-  { bundle, state: shown }: Proof,
-  { judgements, state }: { judgements: readonly Judgement[]; state: LogState },
+  { bundle, hour, state: shown }: Proof,
+  { judgements, state, size }: { judgements: readonly Judgement[]; state: LogState; size: number },
   quorum: () => Quorum,
 ): Finding<undefined> {
   const told = merged(piecesWithin(state.series.get(bundle.series) ?? noSeries, bundle));
@@ -35,12 +38,15 @@ export function verifyLife(
   if (shown === undefined)
     return unknown('what else the log says of them only a state proof can tell');
   const spec = specOfState(shown, judgements);
-  const pieces = within('state proof', () => provedPieces(shown, { spec, bundle, state }));
+  const pieces = within('state proof', () => provedPieces(shown, { spec, bundle, hour, state }));
   const later = told.find(({ lastIndex }) => lastIndex >= spec.asOf);
   if (later !== undefined) {
     return unknown(`entry ${later.lastIndex} is newer than the state as of ${spec.asOf} entries`);
   }
   requireSame(told, pieces, spec.asOf);
+  if (shown.entry + 1 !== size) {
+    return unknown(`entries from ${shown.entry + 1} to ${size - 1} may say that the state is void`);
+  }
   const { isAudited, timeS } = quorum();
   if (!isAudited)
     return unknown('that the state is right, only an auditing witness of your policy can say');
@@ -66,7 +72,12 @@ function specOfState({ entry: at }: ProofState, judgements: readonly Judgement[]
 /** The pieces that cover the bundle, each proved to be in the range's leaf, and that in the state. */
 function provedPieces(
   { leaf, pieces, size }: ProofState,
-  { spec, bundle, state }: { spec: SpecOf<'state'>; bundle: Item; state: LogState },
+  {
+    spec,
+    bundle,
+    hour,
+    state,
+  }: { spec: SpecOf<'state'>; bundle: Item; hour: number; state: LogState },
 ): readonly Piece[] {
   const leafBytes = fromBase64(leaf.data);
   verifyInclusion({
@@ -81,6 +92,9 @@ function provedPieces(
   const isIts =
     range.series === bundle.series && range.from === issued?.from && range.to === issued.to;
   if (!isIts) throw new Refused('state', 'the leaf is not that of the range that holds the bundle');
+  if (range.index !== hour) {
+    throw new Refused('state', `entry ${range.index} issued these units, and not entry ${hour}`);
+  }
   const root = fromHex(range.pieces);
   const proved = pieces.map(({ data, index, path }) => {
     const bytes = fromBase64(data);

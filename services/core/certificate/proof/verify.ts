@@ -52,7 +52,8 @@ export function verifyProof(bytes: Uint8Array, { policy }: { policy?: Policy } =
   climb('issue', () => verifyIssue(form(), judgements(), quorum));
   climb('life', () => {
     requireSound(judgements(), (kind) => !isHour(kind));
-    const told = { judgements: judgements(), state: story().state };
+    const { size } = checkpoint();
+    const told = { judgements: judgements(), state: story().state, size };
     return verifyLife(form().proof, told, quorum);
   });
   return {

@@ -283,11 +283,9 @@ function move({ plant, spec, movement, place }: Move, certifiedBefore: number): 
     issueUnits(state, { series, range: issued, index: ref.index, hourStart, owner });
     plant.issuedWh += quantity(issued);
   }
-  for (const range of withdrawn) {
-    const change = { state: 'withdrawn', lastIndex: ref.index } as const;
-    changeUnits(state, { series, range }, change);
-    plant.withdrawnWh += quantity(range);
-  }
+  const change = { state: 'withdrawn', lastIndex: ref.index } as const;
+  changeUnits(state, { series, ranges: withdrawn }, change);
+  for (const range of withdrawn) plant.withdrawnWh += quantity(range);
   plant.deficitWh = spec.certificates.deficit;
   plant.certifiedWh += movement.certifiedWh - certifiedBefore;
   const balance = plant.issuedWh - plant.withdrawnWh - plant.deficitWh;

@@ -21,6 +21,16 @@ function judged(items: readonly Item[], { state }: Place): readonly Item[] {
   });
 }
 
+function bySeries(items: readonly Item[]): ReadonlyMap<string, readonly Item[]> {
+  const grouped = new Map<string, Item[]>();
+  for (const item of items) {
+    const others = grouped.get(item.series) ?? [];
+    grouped.set(item.series, others);
+    others.push(item);
+  }
+  return grouped;
+}
+
 /** Every unit of every item belongs to the account and is active; no unit is named twice. */
 function requireOwnActive(items: readonly Item[], account: string, place: Place): void {
   const named = new Map<string, Item[]>();
@@ -50,7 +60,9 @@ export const cancel: Rule<'cancel'> = {
     requireOwnActive(items, spec.account, place);
     return () => {
       const change = { state: 'cancelled', lastIndex: place.ref.index } as const;
-      for (const { series, ...range } of items) changeUnits(place.state, { series, range }, change);
+      for (const [series, ranges] of bySeries(items)) {
+        changeUnits(place.state, { series, ranges }, change);
+      }
     };
   },
 };

@@ -87,9 +87,15 @@ export function issuedRangesOf(series: Series, range: Range): readonly IssuedRan
  * a log's entries, and whose `range` may name units that are none of its business.
  */
 export function knownParts(series: Series, range: Range): readonly Range[] {
-  return [...series.ranges]
-    .filter(({ from, to }) => to >= range.from && from <= range.to)
-    .map(({ from, to }) => ({ from: Math.max(from, range.from), to: Math.min(to, range.to) }));
+  const { ranges } = series;
+  const parts: Range[] = [];
+  const first = firstIndex(ranges.length, (i) => (ranges.at(i)?.to ?? 0) >= range.from);
+  for (let i = first; i < ranges.length; i++) {
+    const { from, to } = ranges.at(i) ?? range;
+    if (from > range.to) break;
+    parts.push({ from: Math.max(from, range.from), to: Math.min(to, range.to) });
+  }
+  return parts;
 }
 
 /** Index of the piece that holds `unit`; 0 or the last one where it lies before or behind them all. */
@@ -118,33 +124,45 @@ export interface UnitChange {
 }
 
 /**
- * The pieces with the new owner or state for every unit of `range`, split at its ends. Pieces outside
- * are not looked at: an hour may have been cut into very many.
+ * The pieces with the new owner or state for every unit of `ranges`, which do not overlap, split at their
+ * ends. All ranges in one go, and pieces outside are not looked at: an hour may have been cut into very
+ * many, and one entry may name hundreds of them.
  */
 export function changedPieces(
   pieces: readonly Piece[],
-  range: Range,
+  ranges: readonly Range[],
   change: UnitChange,
 ): readonly Piece[] {
-  const first = pieceAt(pieces, range.from);
-  const behind = pieceAt(pieces, range.to) + 1;
-  const changed = pieces
-    .slice(first, behind)
-    .flatMap((piece) => splitAndChange(piece, range, change));
+  const ascending = ranges.toSorted((a, b) => a.from - b.from);
+  const [lowest, highest] = [ascending[0], ascending.at(-1)];
+  if (lowest === undefined || highest === undefined) return pieces;
+  const first = pieceAt(pieces, lowest.from);
+  const behind = pieceAt(pieces, highest.to) + 1;
+  let next = 0;
+  const changed = pieces.slice(first, behind).flatMap((piece) => {
+    const own: Range[] = [];
+    for (let range = ascending[next]; range !== undefined; range = ascending[next]) {
+      if (range.from > piece.to) break;
+      if (range.to >= piece.from) own.push(range);
+      // One that goes on is met again in the next piece.
+      if (range.to > piece.to) break;
+      next++;
+    }
+    return splitAndChange(piece, own, change);
+  });
   return pieces.slice(0, first).concat(changed, pieces.slice(behind));
 }
 
-function splitAndChange(piece: Piece, range: Range, change: UnitChange): readonly Piece[] {
-  if (piece.to < range.from || piece.from > range.to) return [piece];
+function splitAndChange(piece: Piece, ranges: readonly Range[], change: UnitChange): Piece[] {
   const parts: Piece[] = [];
-  if (piece.from < range.from) parts.push({ ...piece, to: range.from - 1 });
-  parts.push({
-    ...piece,
-    ...change,
-    from: Math.max(piece.from, range.from),
-    to: Math.min(piece.to, range.to),
-  });
-  if (piece.to > range.to) parts.push({ ...piece, from: range.to + 1 });
+  let { from } = piece;
+  for (const range of ranges) {
+    if (from < range.from) parts.push({ ...piece, from, to: range.from - 1 });
+    const to = Math.min(piece.to, range.to);
+    parts.push({ ...piece, ...change, from: Math.max(from, range.from), to });
+    from = to + 1;
+  }
+  if (from <= piece.to) parts.push(from === piece.from ? piece : { ...piece, from });
   return parts;
 }
 

@@ -39,14 +39,24 @@ export interface StateTree {
     readonly count: number;
     readonly nodes: Map<string, Uint8Array>;
   };
-  /** By position: what a range that has changed was like, oldest first, since the state before `asOf`. */
-  readonly versions: Map<number, Version[]>;
+  /** By position: what a range that has changed was like, and became, since the state before `asOf`. */
+  readonly versions: Map<number, Versions>;
 }
 
-/** The pieces of a range after the entry at `index`. */
-interface Version {
-  readonly index: number;
-  readonly pieces: readonly Piece[];
+/**
+ * What was done to a range, and not each time what came of it: a range may have been cut into very many
+ * pieces, by very many entries.
+ */
+interface Versions {
+  /** Before the first of the changes. */
+  readonly base: readonly Piece[];
+  /** In the order of their entries. */
+  readonly changes: Changed[];
+}
+
+interface Changed {
+  readonly ranges: readonly Range[];
+  readonly change: UnitChange;
 }
 
 export function emptyStateTree(tables: Pick<LogTables, 'ranges' | 'tilesOf'>): StateTree {
@@ -106,23 +116,30 @@ export function issueUnits(
   found.places.push(position);
 }
 
-/** Gives every unit of `range` a new owner or state. Refused('range') where one was never issued. */
+/**
+ * Gives every unit of `ranges`, which do not overlap, a new owner or state. Refused('range') where one
+ * was never issued.
+ */
 export function changeUnits(
-  { series, stateTree: { ranges, versions } }: Holdings,
-  { series: name, range }: { readonly series: string; readonly range: Range },
+  { series, stateTree: { ranges: rows, versions } }: Holdings,
+  { series: name, ranges }: { readonly series: string; readonly ranges: readonly Range[] },
   change: UnitChange,
 ): void {
-  for (const issued of issuedRangesOf(series.get(name) ?? noSeries, range)) {
-    const { position, pieces: before } = issued;
-    const kept = versions.get(position) ?? [{ index: lastIndexOf(before), pieces: before }];
-    const pieces = changedPieces(before, range, change);
-    ranges.replace(position, { ...issued, pieces });
-    versions.set(position, [...kept, { index: change.lastIndex, pieces }]);
+  const touched = new Map<number, { issued: IssuedRange; ranges: Range[] }>();
+  for (const range of ranges) {
+    for (const issued of issuedRangesOf(series.get(name) ?? noSeries, range)) {
+      const found = touched.get(issued.position) ?? { issued, ranges: [] };
+      touched.set(issued.position, found);
+      const from = Math.max(issued.from, range.from);
+      found.ranges.push({ from, to: Math.min(issued.to, range.to) });
+    }
   }
-}
-
-function lastIndexOf(pieces: readonly Piece[]): number {
-  return pieces.reduce((last, { lastIndex }) => Math.max(last, lastIndex), 0);
+  for (const [position, { issued, ranges: own }] of touched) {
+    const known = versions.get(position) ?? { base: issued.pieces, changes: [] };
+    rows.replace(position, { ...issued, pieces: changedPieces(issued.pieces, own, change) });
+    known.changes.push({ ranges: own, change });
+    versions.set(position, known);
+  }
 }
 
 /** The pieces as the first `asOf` entries left them. */
@@ -131,7 +148,21 @@ export function piecesAsOf(
   { position, pieces }: Pick<IssuedRange, 'position' | 'pieces'>,
   asOf: number,
 ): readonly Piece[] {
-  return versions.get(position)?.findLast(({ index }) => index < asOf)?.pieces ?? pieces;
+  const known = versions.get(position);
+  if (known === undefined) return pieces;
+  const before = changesBefore(known, asOf);
+  return before === known.changes.length ? pieces : piecesAfter(known, before);
+}
+
+/** How many of the changes are by the first `asOf` entries. */
+function changesBefore({ changes }: Versions, asOf: number): number {
+  return firstIndex(changes.length, (i) => (changes[i]?.change.lastIndex ?? 0) >= asOf);
+}
+
+function piecesAfter({ base, changes }: Versions, count: number): readonly Piece[] {
+  return changes
+    .slice(0, count)
+    .reduce((pieces, { ranges, change }) => changedPieces(pieces, ranges, change), base);
 }
 
 /** The bytes of a piece as a leaf of the tree over a range's pieces. */
@@ -141,10 +172,13 @@ export function encodePiece({ from, to, owner, state, lastIndex }: Piece): Uint8
 
 /** The bytes of a range as a leaf of the state tree; `pieces` is the root over its pieces. */
 export function encodeStateLeaf(
-  { series, from, to }: Pick<IssuedRange, 'series' | 'from' | 'to'>,
+  { series, from, to, index }: Pick<IssuedRange, 'series' | 'from' | 'to' | 'index'>,
   pieces: Uint8Array,
 ): Uint8Array {
-  return utf8(`{"from":${from},"pieces":"${toHex(pieces)}","series":"${series}","to":${to}}`);
+  const root = toHex(pieces);
+  return utf8(
+    `{"from":${from},"index":${index},"pieces":"${root}","series":"${series}","to":${to}}`,
+  );
 }
 
 function hashOfRange(issued: IssuedRange, pieces: readonly Piece[]): Uint8Array {
@@ -195,10 +229,9 @@ function changedBefore(
   { asOf, count }: { readonly asOf: number; readonly count: number },
 ): number[] {
   const issued = Array.from({ length: count - tree.count }, (_, i) => tree.count + i);
-  const changed = [...tree.versions].flatMap(([position, list]) => {
-    const latest = list.findLast(({ index }) => index < asOf);
-    const isOld = position < tree.count && latest !== undefined && latest.index >= tree.asOf;
-    return isOld ? [position] : [];
+  const changed = [...tree.versions].flatMap(([position, known]) => {
+    const latest = known.changes[changesBefore(known, asOf) - 1]?.change.lastIndex ?? -1;
+    return position < tree.count && latest >= tree.asOf ? [position] : [];
   });
   return [...changed, ...issued];
 }
@@ -224,10 +257,13 @@ export function countAsOf(ranges: Rows<Pick<IssuedRange, 'index'>>, asOf: number
 
 /** Keeps what a proof by the state before, or any later state, can still ask for. */
 function forgetVersions({ versions, previous }: StateTree): void {
-  for (const [position, list] of versions) {
-    const first = list.findLastIndex(({ index }) => index < previous.asOf);
-    if (first === list.length - 1) versions.delete(position);
-    else if (first > 0) versions.set(position, list.slice(first));
+  for (const [position, known] of versions) {
+    const settled = changesBefore(known, previous.asOf);
+    if (settled === known.changes.length) versions.delete(position);
+    else if (settled > 0) {
+      const changes = known.changes.slice(settled);
+      versions.set(position, { base: piecesAfter(known, settled), changes });
+    }
   }
 }
 

@@ -107,7 +107,8 @@ describe('what only a state proof can tell', () => {
     const made = sealed();
     made.state();
     const index = cancelled(made, 5, 5);
-    expect(step9(check(made))).toContain(`entry ${index} is newer than the state`);
+    const verdict = check(made, { size: index + 1 });
+    expect(step9(verdict)).toContain(`entry ${index} is newer than the state`);
   });
 
   it('is unknown without a policy, and with one that needs no auditing witness', () => {
@@ -170,7 +171,7 @@ describe('a file that leaves something out', () => {
     const { ref } = made.state();
     made.log.enter('void', { code: 'root', index: ref.index, leafHash: ref.leafHash });
     const also = (indexes: readonly number[]) => [...indexes, ref.index + 1];
-    const verdict = check(made, { entries: also });
+    const verdict = check(made, { entries: also, size: ref.index + 2 });
     expect(verdict.result).toBe('failed');
     expect(step9(verdict)).toContain(`entry ${ref.index} (state) is void`);
   });

@@ -10,7 +10,12 @@ import {
   type Series,
   type UnitChange,
 } from '#core/certificate/state/series.ts';
-import { changeUnits, emptyStateTree, issueUnits } from '#core/certificate/state/state-tree.ts';
+import {
+  changeUnits,
+  emptyStateTree,
+  issueUnits,
+  piecesAsOf,
+} from '#core/certificate/state/state-tree.ts';
 import type { KeptSeries } from '#core/certificate/state/state-tree.ts';
 import { memoryTables } from '#core/certificate/state/tables.ts';
 
@@ -37,7 +42,7 @@ const series = (): Series => seriesOf(issued());
 
 /** As an entry would change them; the ranges are those of one log. */
 function changePieces(made: Holdings, range: Range, change: UnitChange): void {
-  changeUnits(made, { series: 'energy/solar', range }, change);
+  changeUnits(made, { series: 'energy/solar', ranges: [range] }, change);
 }
 
 const spans = (list: readonly { from: number; to: number }[]) =>
@@ -96,6 +101,57 @@ describe('splitting', () => {
       [14, 15],
       [16, 17],
     ]);
+  });
+
+  it('at many places at once is the same as one after the other, in whatever order', () => {
+    const parts = [
+      [44, 44],
+      [2, 3],
+      [4, 4],
+      [9, 12],
+      [30, 30],
+      [14, 20],
+      [46, 50],
+    ].map(([from = 0, to = 0]) => ({ from, to }));
+    const before = { from: 3, to: 17 };
+    const oneByOne = issued();
+    changePieces(oneByOne, before, { owner: 'buyer', lastIndex: 8 });
+    for (const part of parts) changePieces(oneByOne, part, { state: 'cancelled', lastIndex: 9 });
+    for (const ranges of [parts, parts.toReversed()]) {
+      const atOnce = issued();
+      changePieces(atOnce, before, { owner: 'buyer', lastIndex: 8 });
+      const change = { state: 'cancelled', lastIndex: 9 } as const;
+      changeUnits(atOnce, { series: 'energy/solar', ranges }, change);
+      expect([...seriesOf(atOnce).ranges]).toEqual([...seriesOf(oneByOne).ranges]);
+      for (const asOf of [8, 9, 10]) {
+        const piecesOf = ({ stateTree }: Holdings) =>
+          [...stateTree.ranges].map((range) => piecesAsOf(stateTree, range, asOf));
+        expect(piecesOf(atOnce)).toEqual(piecesOf(oneByOne));
+      }
+    }
+  });
+
+  it('an hour into very many pieces keeps what was done to it, and not each time what came of it', () => {
+    const tables = memoryTables();
+    const made = {
+      series: new Map<string, KeptSeries>(),
+      stateTree: emptyStateTree(tables),
+      tables,
+    };
+    const place = { series: 'energy/solar', index: 1, hourStart: 0, owner: 'solar' };
+    issueUnits(made, { ...place, range: { from: 1, to: 100_000 } });
+    for (let entry = 0; entry < 40; entry++) {
+      const ranges = Array.from({ length: 500 }, (_, i) => {
+        const unit = 2 * (500 * entry + i) + 1;
+        return { from: unit, to: unit };
+      });
+      const change = { state: 'cancelled', lastIndex: entry + 2 } as const;
+      changeUnits(made, { series: 'energy/solar', ranges }, change);
+    }
+    expect(made.stateTree.ranges.at(0)?.pieces).toHaveLength(40_000);
+    const [known] = made.stateTree.versions.values();
+    expect(known?.base).toHaveLength(1);
+    expect(known?.changes).toHaveLength(40);
   });
 
   it('leaves what is outside as it was', () => {

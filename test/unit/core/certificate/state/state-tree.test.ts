@@ -34,6 +34,7 @@ interface Seen {
   readonly series: string;
   readonly from: number;
   readonly to: number;
+  readonly index: number;
   readonly pieces: readonly Piece[];
 }
 
@@ -48,9 +49,9 @@ function naiveRoot(leaves: readonly Uint8Array[]): Uint8Array {
   return sha256(concat(Uint8Array.of(1), ...halves));
 }
 
-function naiveLeaf({ series, from, to, pieces }: Seen): Uint8Array {
+function naiveLeaf({ series, from, to, index, pieces }: Seen): Uint8Array {
   const inner = pieces.map((piece) => canonicalBytes({ ...piece }));
-  return canonicalBytes({ from, pieces: toHex(naiveRoot(inner)), series, to });
+  return canonicalBytes({ from, index, pieces: toHex(naiveRoot(inner)), series, to });
 }
 
 const naiveState = (ranges: readonly Seen[]): string => toHex(naiveRoot(ranges.map(naiveLeaf)));
@@ -65,7 +66,7 @@ function createHistory({ copies = true } = {}) {
   const size = (): number => seen.length - 1;
   const look = (): void => {
     const ranges = copies ? [...stateTree.ranges] : [];
-    seen.push(ranges.map(({ series, from, to, pieces }) => ({ series, from, to, pieces })));
+    seen.push(ranges.map((range) => ({ ...range })));
   };
   const history = {
     stateTree,
@@ -81,7 +82,11 @@ function createHistory({ copies = true } = {}) {
     change(plant: string, range: { from: number; to: number }, change: Partial<Piece>): void {
       const { owner, state } = change;
       const to = { ...(owner !== undefined && { owner }), ...(state !== undefined && { state }) };
-      changeUnits(holdings, { series: `energy/${plant}`, range }, { ...to, lastIndex: size() });
+      changeUnits(
+        holdings,
+        { series: `energy/${plant}`, ranges: [range] },
+        { ...to, lastIndex: size() },
+      );
       look();
     },
     /** An entry that touches no certificate. */
@@ -226,8 +231,9 @@ describe('the state tree', () => {
   it('has leaves of the forms on FORMATS.md, in JCS', () => {
     const piece: Piece = { from: 1, to: 9, owner: 'solar', state: 'withdrawn', lastIndex: 7 };
     expect(statePieceShape.parse(parseCanonical(encodePiece(piece)))).toEqual(piece);
-    const leaf = encodeStateLeaf({ series: 'energy/A.b_c-1', from: 1, to: 9 }, sha256(utf8('x')));
-    const parsed = { series: 'energy/A.b_c-1', from: 1, to: 9, pieces: testHash('x') };
+    const range = { series: 'energy/A.b_c-1', from: 1, to: 9, index: 4 };
+    const leaf = encodeStateLeaf(range, sha256(utf8('x')));
+    const parsed = { ...range, pieces: testHash('x') };
     expect(stateLeafShape.parse(parseCanonical(leaf))).toEqual(parsed);
   });
 
@@ -339,7 +345,10 @@ describe('the work of a state', () => {
       history.issue('solar', 10);
       history.change('solar', { from: 10 * i + 1, to: 10 * i + 3 }, { state: 'cancelled' });
       if (i % 10 === 9) advanceStateTree(tree, history.size());
-      const kept = [...tree.versions.values()].reduce((sum, list) => sum + list.length, 0);
+      const kept = [...tree.versions.values()].reduce(
+        (sum, { changes }) => sum + changes.length,
+        0,
+      );
       expect(kept).toBeLessThanOrEqual(2 * 20);
     }
   });

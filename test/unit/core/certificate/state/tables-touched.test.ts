@@ -79,7 +79,7 @@ function filled(count: number) {
     size++;
   };
   const change = (from: number, to = from): void => {
-    const place = { series: 'energy/wind', range: { from, to } };
+    const place = { series: 'energy/wind', ranges: [{ from, to }] };
     changeUnits(holdings, place, { owner: 'buyer', lastIndex: size });
     size++;
   };
