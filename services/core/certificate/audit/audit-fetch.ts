@@ -1,7 +1,8 @@
 import { Refused } from '../../errors.ts';
 import { parseMessageLeaf } from '../../energy/batch.ts';
 import { tileWidth } from '../../tlog/tile.ts';
-import { parseEntry, type Entry } from '../entry.ts';
+import type { Entry } from '../entry.ts';
+import { readEntry } from '../read-entry.ts';
 import type { EvidenceFiles } from './audit-evidence.ts';
 import type { LogFiles } from './audit-files.ts';
 import type { EvidenceReader } from './audit-read.ts';
@@ -47,7 +48,7 @@ const asksAgain = 2;
 /** Undefined for bytes that are no entry; what is wrong with them the fold says itself. */
 export function entryOf(data: Uint8Array): Entry | undefined {
   try {
-    return parseEntry(data);
+    return readEntry(data).entry;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return undefined;
