@@ -76,6 +76,8 @@ export interface AdvanceOptions {
   readonly evidence?: { readonly code: string; readonly message: string } | undefined;
   /** The entry itself, for whoever has just encoded it into these very bytes, or parsed it from them. */
   readonly entry?: Entry;
+  /** As `readEntry` said of that entry. */
+  readonly isWhole?: boolean;
 }
 
 /** A judgement whose effect has not been carried out. It holds for the state that it was made on. */
@@ -150,11 +152,11 @@ interface Judged {
 function judge(
   state: LogState,
   { bytes, ref }: { bytes: Uint8Array; ref: EntryRef },
-  { signatures = 'verify', evidence, entry: known }: AdvanceOptions,
+  { signatures = 'verify', evidence, entry: known, isWhole = false }: AdvanceOptions,
 ): Judged {
   let entry: Entry | undefined;
   try {
-    const read = known === undefined ? readEntry(bytes) : { entry: known, isWhole: false };
+    const read = known === undefined ? readEntry(bytes) : { entry: known, isWhole };
     ({ entry } = read);
     const { time } = entry;
     if (time < state.time) throw new Refused('time', 'time went backwards');

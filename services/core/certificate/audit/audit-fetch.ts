@@ -2,7 +2,7 @@ import { Refused } from '../../errors.ts';
 import { parseMessageLeaf } from '../../energy/batch.ts';
 import { tileWidth } from '../../tlog/tile.ts';
 import type { Entry } from '../entry.ts';
-import { readEntry } from '../read-entry.ts';
+import { readEntry, type ReadEntry } from '../read-entry.ts';
 import type { EvidenceFiles } from './audit-evidence.ts';
 import type { LogFiles } from './audit-files.ts';
 import type { EvidenceReader } from './audit-read.ts';
@@ -25,6 +25,8 @@ export interface FetchedEntry {
   readonly index: number;
   readonly data: Uint8Array;
   readonly entry: Entry | undefined;
+  /** As `readEntry` said of the entry. */
+  readonly isWhole: boolean;
   readonly records: readonly Uint8Array[];
   /** Undefined for an entry without evidence, and for an hour that somebody else judges. */
   readonly files: EvidenceFiles | undefined;
@@ -47,8 +49,12 @@ const asksAgain = 2;
 
 /** Undefined for bytes that are no entry; what is wrong with them the fold says itself. */
 export function entryOf(data: Uint8Array): Entry | undefined {
+  return readOf(data)?.entry;
+}
+
+function readOf(data: Uint8Array): ReadEntry | undefined {
   try {
-    return readEntry(data).entry;
+    return readEntry(data);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return undefined;
@@ -70,9 +76,10 @@ export async function fetchEntries(
   const limit = context.prover === undefined ? concurrentReads : tileWidth;
   return mapBounded(entries, limit, async (data, i) => {
     const index = first + i;
-    const entry = entryOf(data);
+    const { entry, isWhole = false } = readOf(data) ?? {};
     const own = records[index - bundle * tileWidth] ?? [];
-    const fetched = { index, data, entry, records: own, files: undefined, asked: undefined };
+    const read = { index, data, entry, isWhole, records: own };
+    const fetched = { ...read, files: undefined, asked: undefined };
     const plant = context.prover === undefined ? undefined : plantOf(entry);
     if (plant !== undefined) return ask(context, fetched, plant);
     return { ...fetched, files: await context.evidence.fetch(entry) };
