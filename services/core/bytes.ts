@@ -16,12 +16,20 @@ export function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const hexDigits = utf8('0123456789abcdef');
 
+/**
+ * Texts of known length are put together as bytes and decoded at once: one that grows a character at a
+ * time is kept by the engine as a chain of its pieces, many times its size, until somebody compares it.
+ */
 export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += hexOfByte[byte] ?? '';
-  return text;
+  const digits = new Uint8Array(2 * bytes.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0;
+    digits[2 * i] = hexDigits[byte >> 4] ?? 0;
+    digits[2 * i + 1] = hexDigits[byte & 15] ?? 0;
+  }
+  return decoder.decode(digits);
 }
 
 /** By character code; -1 for what is no lowercase hex digit. */
@@ -46,7 +54,7 @@ export function fromHex(text: string, length?: number): Uint8Array {
 
 interface Alphabet {
   readonly name: string;
-  readonly characters: string;
+  readonly characters: Uint8Array;
   readonly valueOf: Int8Array;
   readonly padded: boolean;
 }
@@ -55,21 +63,22 @@ function alphabet(name: string, last: string, padded: boolean): Alphabet {
   const characters = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789${last}`;
   const valueOf = new Int8Array(128).fill(-1);
   for (let i = 0; i < 64; i++) valueOf[characters.charCodeAt(i)] = i;
-  return { name, characters, valueOf, padded };
+  return { name, characters: utf8(characters), valueOf, padded };
 }
 
+const paddingSign = 0x3d;
 const standard = alphabet('base64', '+/', true);
 const urlSafe = alphabet('base64url', '-_', false);
 
 function encode(bytes: Uint8Array, { characters, padded }: Alphabet): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 3) {
+  const written = Math.ceil((bytes.length * 4) / 3);
+  const text = new Uint8Array(padded ? Math.ceil(written / 4) * 4 : written).fill(paddingSign);
+  for (let i = 0, at = 0; i < bytes.length; i += 3) {
     const left = Math.min(3, bytes.length - i);
     const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    for (let k = 0; k <= left; k++) text += characters.charAt((group >> (18 - 6 * k)) & 63);
-    if (padded) text += '='.repeat(3 - left);
+    for (let k = 0; k <= left; k++) text[at++] = characters[(group >> (18 - 6 * k)) & 63] ?? 0;
   }
-  return text;
+  return decoder.decode(text);
 }
 
 function decode(text: string, { name, valueOf, padded }: Alphabet): Uint8Array {

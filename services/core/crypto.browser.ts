@@ -18,6 +18,10 @@ export function sha256(data: Uint8Array): Uint8Array {
   return nobleSha256(data);
 }
 
+export function sha256Hex(data: Uint8Array): string {
+  return toHex(nobleSha256(data));
+}
+
 function littleEndian(bytes: Uint8Array): bigint {
   return BigInt(`0x${toHex(Uint8Array.from(bytes).reverse())}`);
 }
@@ -66,4 +70,4 @@ export const verifyEs256 = (
   signature: Uint8Array,
 ): boolean => es256Verifier(publicKey)(message, signature);
 
-({ sha256, ed25519Verifier, es256Verifier }) satisfies Crypto;
+({ sha256, sha256Hex, ed25519Verifier, es256Verifier }) satisfies Crypto;

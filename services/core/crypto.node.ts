@@ -20,6 +20,10 @@ export function sha256(data: Uint8Array): Uint8Array {
   return digest;
 }
 
+export function sha256Hex(data: Uint8Array): string {
+  return hash('sha256', data, 'hex');
+}
+
 export function ed25519Verifier(publicKey: Uint8Array): Verify {
   if (!isAcceptableEd25519Key(publicKey)) return never;
   // Made at the first signature: whoever replays a log parses every key, and uses few.
@@ -77,4 +81,4 @@ export const verifyEs256 = (
   signature: Uint8Array,
 ): boolean => es256Verifier(publicKey)(message, signature);
 
-({ sha256, ed25519Verifier, es256Verifier }) satisfies Crypto;
+({ sha256, sha256Hex, ed25519Verifier, es256Verifier }) satisfies Crypto;

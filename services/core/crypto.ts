@@ -7,6 +7,8 @@ import { fromHex } from './bytes.ts';
  */
 export interface Crypto {
   readonly sha256: (data: Uint8Array) => Uint8Array;
+  /** `toHex(sha256(data))`. */
+  readonly sha256Hex: (data: Uint8Array) => string;
   /** `publicKey` is 32 bytes, a signature 64 (R || S). RFC 8032 without cofactor, strict as D3 says. */
   readonly ed25519Verifier: (publicKey: Uint8Array) => Verify;
   /** `publicKey` is 65 bytes (0x04 || x || y), a signature 64 (r || s, big-endian, low s). */

@@ -1,4 +1,16 @@
 import { Refused } from './errors.ts';
+import {
+  arrayGrammar,
+  booleanGrammar,
+  constantGrammar,
+  eitherGrammar,
+  integerGrammar,
+  objectGrammar,
+  patternGrammar,
+  recordGrammar,
+  textGrammar,
+  type MaybeGrammar,
+} from './grammar.ts';
 
 /**
  * Parses `unknown` into a type, strictly, once, at the edge (D3, "common to all"): integers with
@@ -7,6 +19,8 @@ import { Refused } from './errors.ts';
  */
 export interface Shape<T> {
   readonly schema: Readonly<Record<string, unknown>>;
+  /** Texts that `parse` is sure to accept the value of, in JCS form. */
+  readonly grammar?: MaybeGrammar;
   /** Returns `value` itself, now typed. Throws Refused('form') naming the place, such as `spec.seq`. */
   readonly parse: (value: unknown, path?: string) => T;
 }
@@ -32,6 +46,7 @@ function refuse(path: string, reason: string): never {
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Shape<number> {
   return {
     schema: { type: 'integer', minimum: min, maximum: max },
+    grammar: integerGrammar(min, max),
     parse(value, path = '') {
       if (typeof value !== 'number' || !Number.isSafeInteger(value)) refuse(path, 'not an integer');
       if (value < min || value > max) refuse(path, `not within ${min} to ${max}`);
@@ -45,6 +60,7 @@ export function pattern(source: string): Shape<string> {
   const anchored = new RegExp(`^(?:${source})$`, 'u');
   return {
     schema: { type: 'string', pattern: `^(?:${source})$` },
+    grammar: patternGrammar(source),
     parse(value, path = '') {
       if (typeof value !== 'string' || !anchored.test(value)) refuse(path, `not ${source}`);
       return value;
@@ -70,6 +86,7 @@ function freeText(maxLength: number, character: string): Shape<string> {
   const anchored = new RegExp(source, 'u');
   return {
     schema: { type: 'string', maxLength, minLength: 1, pattern: source },
+    grammar: textGrammar(maxLength),
     parse(value, path = '') {
       if (typeof value !== 'string' || !anchored.test(value)) {
         refuse(path, `not a text of 1 to ${maxLength} characters without control characters`);
@@ -82,6 +99,7 @@ function freeText(maxLength: number, character: string): Shape<string> {
 
 export const boolean: Shape<boolean> = {
   schema: { type: 'boolean' },
+  grammar: booleanGrammar,
   parse(value, path = '') {
     if (typeof value !== 'boolean') refuse(path, 'not true or false');
     return value;
@@ -92,6 +110,7 @@ export function oneOf<const T extends string | number>(...allowed: readonly T[])
   const known = new Set<unknown>(allowed);
   return {
     schema: allowed.length === 1 ? { const: allowed[0] } : { enum: allowed },
+    grammar: constantGrammar(allowed),
     parse(value, path = '') {
       if (!known.has(value)) refuse(path, `not ${allowed.join(' or ')}`);
       return value as T;
@@ -110,6 +129,7 @@ export function array<T>(
       minItems: limits.min,
       maxItems: limits.max,
     },
+    grammar: arrayGrammar(item.grammar, limits),
     parse(value, path = '') {
       if (!Array.isArray(value) || value.length < limits.min || value.length > limits.max) {
         refuse(path, `not an array of ${limits.min} to ${limits.max}`);
@@ -134,6 +154,7 @@ export function record<T>(
       minProperties: limits.min,
       maxProperties: limits.max,
     },
+    grammar: recordGrammar({ name: name.grammar, item: item.grammar }, limits),
     parse(value, path = '') {
       const given = asObject(value, path) as Readonly<Record<string, unknown>>;
       const keys = Object.keys(given);
@@ -171,6 +192,13 @@ export function object<const M extends Members>(members: M): Shape<ObjectOf<M>> 
       required,
       additionalProperties: false,
     },
+    grammar: objectGrammar(
+      shapes.map(([name, shape]) => ({
+        name,
+        grammar: shape.grammar,
+        isOptional: 'optional' in shape,
+      })),
+    ),
     parse(value, path = '') {
       const given = asObject(value, path) as Readonly<Record<string, unknown>>;
       let found = 0;
@@ -195,6 +223,7 @@ export function object<const M extends Members>(members: M): Shape<ObjectOf<M>> 
 export function either<A, B>(first: Shape<A>, second: Shape<B>): Shape<A | B> {
   return {
     schema: { anyOf: [first.schema, second.schema] },
+    grammar: eitherGrammar(first.grammar, second.grammar),
     parse(value, path = '') {
       try {
         return first.parse(value, path);

@@ -1,4 +1,4 @@
-import { specOf, type Range } from '#core/certificate/kinds.ts';
+import { specAs, type Range, type SpecOf } from '#core/certificate/kinds.ts';
 import { seriesOfPlant } from '#core/certificate/state/state.ts';
 import { announce, type BareNews } from '#platform/news.ts';
 import type { Sql } from '#platform/postgres.ts';
@@ -18,9 +18,9 @@ export async function announceEntries(
   const certificates: CertificateNews[] = [];
   for (const one of folded) {
     const { entry } = one.judgement;
-    if (entry?.kind === 'hour') sealed.push(hourNews(one, specOf.hour.parse(entry.spec)));
+    if (entry?.kind === 'hour') sealed.push(hourNews(one, specAs('hour', entry.spec)));
     if (entry?.kind === 'hour-correction') {
-      corrected.push(hourNews(one, specOf['hour-correction'].parse(entry.spec)));
+      corrected.push(hourNews(one, specAs('hour-correction', entry.spec)));
     }
     certificates.push(...certificateNews(one));
   }
@@ -31,8 +31,8 @@ export async function announceEntries(
 
 type HourNews = BareNews<'hours.sealed'>;
 type CertificateNews = BareNews<'certificates'>;
-type HourSpec = ReturnType<typeof specOf.hour.parse>;
-type CorrectionSpec = ReturnType<(typeof specOf)['hour-correction']['parse']>;
+type HourSpec = SpecOf<'hour'>;
+type CorrectionSpec = SpecOf<'hour-correction'>;
 
 function hourNews({ judgement: { ref } }: Folded, spec: HourSpec | CorrectionSpec): HourNews {
   const { plant, interval } = spec;
@@ -53,19 +53,19 @@ function hourNews({ judgement: { ref } }: Folded, spec: HourSpec | CorrectionSpe
 function certificateNews({ judgement: { entry, ref } }: Folded): CertificateNews[] {
   switch (entry?.kind) {
     case 'hour': {
-      const spec = specOf.hour.parse(entry.spec);
+      const spec = specAs('hour', entry.spec);
       if (!('certificates' in spec)) return [];
       return changes(ref, spec.plant, { issued: present(spec.certificates.issued) });
     }
     case 'hour-correction': {
-      const spec = specOf['hour-correction'].parse(entry.spec);
+      const spec = specAs('hour-correction', entry.spec);
       if (!('certificates' in spec)) return [];
       const { issued, withdrawn } = spec.certificates;
       return changes(ref, spec.plant, { issued: present(issued), withdrawn });
     }
     case 'cancel': {
       const series = new Map<string, Range[]>();
-      for (const { series: of, from, to } of specOf.cancel.parse(entry.spec).items) {
+      for (const { series: of, from, to } of specAs('cancel', entry.spec).items) {
         series.set(of, [...(series.get(of) ?? []), { from, to }]);
       }
       return [...series].flatMap(([of, cancelled]) =>

@@ -1,7 +1,7 @@
 import { fromHex } from '#core/bytes.ts';
 import { Fatal } from '#core/errors.ts';
 import type { Judgement } from '#core/certificate/fold.ts';
-import { specOf, type Range, type SpecOf } from '#core/certificate/kinds.ts';
+import { specAs, specOf, type Range, type SpecOf } from '#core/certificate/kinds.ts';
 import { type IssuedRange, issuedRangesOf, noSeries } from '#core/certificate/state/series.ts';
 import { seriesOfPlant, type LogState } from '#core/certificate/state/state.ts';
 import { parseMeterJwk } from '#core/keys.ts';
@@ -247,17 +247,18 @@ async function projectBundles(sql: Sql, state: LogState, folded: readonly Folded
 function changesOf({ entry }: Judgement): { series: string; range: Range }[] {
   switch (entry?.kind) {
     case 'hour': {
-      const spec = specOf.hour.parse(entry.spec);
+      const spec = specAs('hour', entry.spec);
       return 'certificates' in spec ? changesOfHour(spec.plant, spec.certificates) : [];
     }
     case 'hour-correction': {
-      const spec = specOf['hour-correction'].parse(entry.spec);
+      const spec = specAs('hour-correction', entry.spec);
       return 'certificates' in spec ? changesOfHour(spec.plant, spec.certificates) : [];
     }
     case 'cancel':
-      return specOf.cancel
-        .parse(entry.spec)
-        .items.map(({ series, from, to }) => ({ series, range: { from, to } }));
+      return specAs('cancel', entry.spec).items.map(({ series, from, to }) => ({
+        series,
+        range: { from, to },
+      }));
     default:
       return [];
   }

@@ -28,6 +28,8 @@ export function createSignatureCheck(): SignatureCheck & {
   const verdicts = new WeakMap<Jws, boolean>();
   /** The last ones found good. */
   const good = new Set<string>();
+  /** Under way: neighbouring hours share messages, and their files are read at the same time. */
+  const underWay = new Map<string, Promise<boolean>>();
   let verified = 0;
 
   const verifierFor = (key: PublicKey): VerifyAsync => {
@@ -43,13 +45,25 @@ export function createSignatureCheck(): SignatureCheck & {
     const { kid, alg } = jws.header;
     if (key?.kid !== kid || (alg === 'EdDSA' ? 'Ed25519' : alg) !== key.alg) return;
     const identity = identityOf(jws);
-    const isKnown = good.has(identity);
-    if (!isKnown) verified += 1;
-    const isGood = isKnown || (await verifierFor(key)(jws.signingInput, jws.signature));
+    const isGood = good.has(identity) || (await verifyOnce(identity, jws, key));
     verdicts.set(jws, isGood);
     if (!isGood) return;
     good.add(identity);
     dropOldest(good, rememberedSignatures);
+  };
+
+  /** The verdict is the same for all who wait for it: the key is the one that the header names. */
+  const verifyOnce = async (identity: string, jws: Jws, key: PublicKey): Promise<boolean> => {
+    const begun = underWay.get(identity);
+    if (begun !== undefined) return begun;
+    verified += 1;
+    const verdict = verifierFor(key)(jws.signingInput, jws.signature);
+    underWay.set(identity, verdict);
+    try {
+      return await verdict;
+    } finally {
+      underWay.delete(identity);
+    }
   };
 
   return {

@@ -1,5 +1,5 @@
 import type { Entry } from './entry.ts';
-import { isKnownKind, type Kind, type SpecOf } from './kinds.ts';
+import { isKnownKind, specAs } from './kinds.ts';
 import type { AccountState, LogState, PlantState } from './state/state.ts';
 
 /**
@@ -51,11 +51,6 @@ export function concernedBy(
     case 'void':
       return undefined;
   }
-}
-
-/** The rule of its kind has found the spec to be one. */
-function specAs<K extends Kind>(_kind: K, spec: object): SpecOf<K> {
-  return spec as SpecOf<K>;
 }
 
 function plantOfKey({ keys, plants }: LogState, kid: string): PlantState | undefined {

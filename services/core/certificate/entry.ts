@@ -26,13 +26,14 @@ const anyObject: Shape<object> = {
 /** A JWS with detached payload and a signature of 64 bytes. */
 export const authText = pattern('[A-Za-z0-9_-]+[.][.][A-Za-z0-9_-]{86}');
 
-export const entryShape = object({
+export const entryMembers = {
   apiVersion: oneOf('hourseal/v1'),
   auth: array(authText, { min: 0, max: 32 }),
   kind: pattern('[a-z][a-z-]{0,31}'),
   spec: anyObject,
   time: instant,
-});
+} as const;
+export const entryShape = object(entryMembers);
 export type Entry = Infer<typeof entryShape>;
 
 /** Parses the envelope of an entry from its exact bytes. Throws Refused('form' | 'json' | 'jcs'…). */

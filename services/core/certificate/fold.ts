@@ -1,12 +1,12 @@
-import { toHex } from '../bytes.ts';
 import { Refused } from '../errors.ts';
 import type { Jws } from '../jws.ts';
 import { verifyJws } from '../jws.ts';
 import { parsePublicJwk, type PublicKey } from '../keys.ts';
-import { leafHash } from '../tlog/tree.ts';
+import { leafHashHex } from '../tlog/tree.ts';
 import { concernedBy } from './concerns.ts';
-import { parseAuth, parseEntry, type Entry, type EntryRef } from './entry.ts';
+import { parseAuth, type Entry, type EntryRef } from './entry.ts';
 import { isKnownKind, specOf, unsignedKinds, type Kind } from './kinds.ts';
+import { readEntry, type ReadEntry } from './read-entry.ts';
 import { account, accountKey, exchange, key, keyEnd, meter } from './rules/register.ts';
 import { plant, plantChange } from './rules/register.ts';
 import { hour, hourCorrection } from './rules/hours.ts';
@@ -76,6 +76,8 @@ export interface AdvanceOptions {
   readonly evidence?: { readonly code: string; readonly message: string } | undefined;
   /** The entry itself, for whoever has just encoded it into these very bytes, or parsed it from them. */
   readonly entry?: Entry;
+  /** As `readEntry` said of that entry. */
+  readonly isWhole?: boolean;
 }
 
 /** A judgement whose effect has not been carried out. It holds for the state that it was made on. */
@@ -105,7 +107,7 @@ export function judgeNext(
   if (index < state.size) throw new RangeError(`advance: entry ${index} is already folded`);
   if (index > state.size && !state.partial)
     throw new RangeError(`advance: ${state.size} is missing`);
-  const ref: EntryRef = { index, leafHash: toHex(leafHash(bytes)) };
+  const ref: EntryRef = { index, leafHash: leafHashHex(bytes) };
   const { entry, effect, violation } = judge(state, { bytes, ref }, options);
   return { ref, entry, effect, violation };
 }
@@ -150,14 +152,15 @@ interface Judged {
 function judge(
   state: LogState,
   { bytes, ref }: { bytes: Uint8Array; ref: EntryRef },
-  { signatures = 'verify', evidence, entry: known }: AdvanceOptions,
+  { signatures = 'verify', evidence, entry: known, isWhole = false }: AdvanceOptions,
 ): Judged {
   let entry: Entry | undefined;
   try {
-    entry = known ?? parseEntry(bytes);
-    const place: Place = { state, ref, time: entry.time };
-    if (entry.time < state.time) throw new Refused('time', 'time went backwards');
-    const effect = planEntry(entry, place, signatures);
+    const read = known === undefined ? readEntry(bytes) : { entry: known, isWhole };
+    ({ entry } = read);
+    const { time } = entry;
+    if (time < state.time) throw new Refused('time', 'time went backwards');
+    const effect = planEntry(read, { state, ref, time, signatures });
     if (evidence !== undefined) return { entry, violation: evidence };
     return { entry, effect };
   } catch (error) {
@@ -166,8 +169,13 @@ function judge(
   }
 }
 
-function planEntry(entry: Entry, place: Place, signatures: 'verify' | 'trust'): Effect {
-  const { kind } = entry;
+/** Where an entry is judged, and whether its signatures are. */
+interface JudgedPlace extends Place {
+  readonly signatures: 'verify' | 'trust';
+}
+
+function planEntry(read: ReadEntry, place: JudgedPlace): Effect {
+  const { kind } = read.entry;
   const inForce =
     place.ref.index === 0 ? kind === 'genesis' : genesisOf(place).rules.kinds.includes(kind);
   if (!inForce) throw new Refused('kind', `the kind ${kind} is not in force`);
@@ -175,7 +183,7 @@ function planEntry(entry: Entry, place: Place, signatures: 'verify' | 'trust'): 
     throw new Refused('closed', 'the log has been closed');
   }
   if (!isKnownKind(kind)) throw new UnknownKind(`the kind ${kind} is not known to this program`);
-  return planKind(kind, entry, { ...place, signatures });
+  return planKind(kind, read, place);
 }
 
 /** Any rule, once the parser of its own kind has seen the spec. */
@@ -184,14 +192,14 @@ interface AnyRule {
   readonly plan: (spec: unknown, place: Place) => Effect;
 }
 
-function planKind(
-  kind: Kind,
-  entry: Entry,
-  { signatures, ...place }: Place & { signatures: 'verify' | 'trust' },
-): Effect {
+function planKind(kind: Kind, { entry, isWhole }: ReadEntry, place: JudgedPlace): Effect {
   const rule = ruleOf[kind] as AnyRule;
-  const spec = specOf[kind].parse(entry.spec, 'spec');
-  const useNonces = planAuth(entry, rule.signers(spec, place), { ...place, signatures });
+  const spec = isWhole ? entry.spec : specOf[kind].parse(entry.spec, 'spec');
+  if (unsignedKinds.has(kind)) {
+    if (entry.auth.length > 0) throw new Refused('auth', `${kind} is signed by nobody`);
+    return rule.plan(spec, place);
+  }
+  const useNonces = planAuth(entry, rule.signers(spec, place), place);
   const effect = rule.plan(spec, place);
   return () => {
     useNonces();
@@ -206,13 +214,8 @@ const issuingBodyNonce = 'issuers';
 function planAuth(
   entry: Entry,
   required: readonly Requirement[],
-  { state, ref, signatures, time }: Place & { signatures: 'verify' | 'trust' },
+  { state, ref, signatures, time }: JudgedPlace,
 ): Effect {
-  const kind = entry.kind as Kind;
-  if (unsignedKinds.has(kind)) {
-    if (entry.auth.length > 0) throw new Refused('auth', `${kind} is signed by nobody`);
-    return () => undefined;
-  }
   const { nonce, notAfter } = entry.spec as { nonce: string; notAfter: number };
   if (time > notAfter) throw new Refused('expired', 'entered after its notAfter');
   const body = issuingBody(state, entry, ref.index);

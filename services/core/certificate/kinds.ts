@@ -343,6 +343,11 @@ export const specOf = {
 export type Kind = keyof typeof specOf;
 export type SpecOf<K extends Kind> = Infer<(typeof specOf)[K]>;
 
+/** The spec of an entry that broke no rule: the rule of its kind has parsed it (fold.ts). */
+export function specAs<K extends Kind>(_kind: K, spec: object): SpecOf<K> {
+  return spec as SpecOf<K>;
+}
+
 export function isKnownKind(kind: string): kind is Kind {
   return Object.hasOwn(specOf, kind);
 }

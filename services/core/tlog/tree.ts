@@ -1,4 +1,4 @@
-import { sha256 } from '#crypto';
+import { sha256, sha256Hex } from '#crypto';
 import { Fatal } from '#core/errors.ts';
 
 /**
@@ -32,10 +32,19 @@ const nodeInput = new Uint8Array(1 + 2 * hashBytes).fill(0x01, 0, 1);
 
 /** SHA-256(0x00 || data). */
 export function leafHash(data: Uint8Array): Uint8Array {
+  return sha256(inputOfLeaf(data));
+}
+
+/** The same in lowercase hex, as entries name one another. */
+export function leafHashHex(data: Uint8Array): string {
+  return sha256Hex(inputOfLeaf(data));
+}
+
+function inputOfLeaf(data: Uint8Array): Uint8Array {
   const length = 1 + data.length;
   const input = length > leafInput.length ? new Uint8Array(length) : leafInput.subarray(0, length);
   input.set(data, 1);
-  return sha256(input);
+  return input;
 }
 
 /** SHA-256(0x01 || left || right). */

@@ -65,6 +65,8 @@ describe('SHA-256', () => {
   ])('is that of FIPS 180, case %#', (text, digest) => {
     expect(toHex(node.sha256(utf8(text)))).toBe(digest);
     expect(toHex(browser.sha256(utf8(text)))).toBe(digest);
+    expect(node.sha256Hex(utf8(text))).toBe(digest);
+    expect(browser.sha256Hex(utf8(text))).toBe(digest);
   });
 
   it('gives the same on random bytes, as 32 bytes of its own', () => {

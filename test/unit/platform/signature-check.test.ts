@@ -59,6 +59,23 @@ describe('signatures verified ahead', () => {
     expect(check.verified()).toBe(23);
   });
 
+  test('are computed once for all who ask at the same time', async () => {
+    const check = createSignatureCheck();
+    const seqs = Array.from({ length: 20 }, (_, i) => i + 1);
+    const asked = [1, 2, 3].map(() => [...seqs.map(jwsOf), bent(jwsOf(1))]);
+    await Promise.all(asked.map((messages) => check.ahead(messages, known)));
+    expect(check.verified()).toBe(21);
+    for (const messages of asked) {
+      const [wrong] = messages.splice(-1);
+      for (const jws of messages) expect(() => check.verify(jws, key)).not.toThrow();
+      expect(() => check.verify(wrong ?? jwsOf(1), key)).toThrow(/does not fit/);
+    }
+    expect(check.verified()).toBe(21);
+    // What is over is forgotten, the wrong ones too.
+    await check.ahead([bent(jwsOf(1)), jwsOf(1)], known);
+    expect(check.verified()).toBe(22);
+  });
+
   test('under one key say nothing of another', async () => {
     const check = createSignatureCheck();
     const jws = jwsOf(1);

@@ -1,7 +1,8 @@
 import { Refused } from '../../errors.ts';
 import { parseMessageLeaf } from '../../energy/batch.ts';
 import { tileWidth } from '../../tlog/tile.ts';
-import { parseEntry, type Entry } from '../entry.ts';
+import type { Entry } from '../entry.ts';
+import { readEntry, type ReadEntry } from '../read-entry.ts';
 import type { EvidenceFiles } from './audit-evidence.ts';
 import type { LogFiles } from './audit-files.ts';
 import type { EvidenceReader } from './audit-read.ts';
@@ -24,6 +25,8 @@ export interface FetchedEntry {
   readonly index: number;
   readonly data: Uint8Array;
   readonly entry: Entry | undefined;
+  /** As `readEntry` said of the entry. */
+  readonly isWhole: boolean;
   readonly records: readonly Uint8Array[];
   /** Undefined for an entry without evidence, and for an hour that somebody else judges. */
   readonly files: EvidenceFiles | undefined;
@@ -51,8 +54,12 @@ const asksAgain = 2;
 
 /** Undefined for bytes that are no entry; what is wrong with them the fold says itself. */
 export function entryOf(data: Uint8Array): Entry | undefined {
+  return readOf(data)?.entry;
+}
+
+function readOf(data: Uint8Array): ReadEntry | undefined {
   try {
-    return parseEntry(data);
+    return readEntry(data);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return undefined;
@@ -75,9 +82,10 @@ export async function fetchEntries(
   let heldBytes = 0;
   return mapBounded(entries, limit, async (data, i) => {
     const index = first + i;
-    const entry = entryOf(data);
+    const { entry, isWhole = false } = readOf(data) ?? {};
     const own = records[index - bundle * tileWidth] ?? [];
-    const fetched = { index, data, entry, records: own, files: undefined, asked: undefined };
+    const read = { index, data, entry, isWhole, records: own };
+    const fetched = { ...read, files: undefined, asked: undefined };
     const plant = plantOf(entry);
     if (plant === undefined) return { ...fetched, files: await context.evidence.fetch(entry) };
     if (context.prover !== undefined) return ask(context, fetched, plant);

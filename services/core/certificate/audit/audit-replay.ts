@@ -151,13 +151,13 @@ function examine(
 /** Undefined where nothing can be said: the rules allow the entry, and its evidence proves nothing. */
 function judge(
   { state, context }: Replay,
-  { data, entry }: FetchedEntry,
+  { data, entry, isWhole }: FetchedEntry,
   { examination, voidCode }: { examination: Examination; voidCode: string | undefined },
 ): Judgement | undefined {
   const { fault, unusable } = examination;
   const options = {
     signatures: context.signatures === 'trust' ? 'trust' : 'verify',
-    ...(entry !== undefined && { entry }),
+    ...(entry !== undefined && { entry, isWhole }),
   } as const;
   if (unusable === undefined) return advance(state, data, { ...options, evidence: fault });
   const { code, message, isWithheld } = unusable;

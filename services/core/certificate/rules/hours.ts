@@ -140,9 +140,9 @@ function requireWithinCapacity(plant: PlantState, spec: OpenHour | OpenCorrectio
 
 /** `partial` verifiers do not know the deficit or the numbering before, and take them as stated. */
 function requireCertificates(
-  certificates: OpenHour['certificates'],
+  { plant, certificates }: OpenHour | OpenCorrection,
   movement: Movement,
-  place: Place & { readonly plant: string },
+  place: Place,
 ): void {
   const { issued, netted, deficit } = certificates;
   if (issued !== undefined && issued.to < issued.from)
@@ -151,7 +151,8 @@ function requireCertificates(
   if (issuedWh + netted !== movement.issuedWh + movement.nettedWh) {
     throw new Refused('issued', `issues ${issuedWh} Wh where ${movement.issuedWh} Wh are due`);
   }
-  if (issued !== undefined && issued.from < nextUnitOf(place, place.plant)) {
+  const nextUnit = issued === undefined ? 0 : nextUnitOf(place, plant);
+  if (issued !== undefined && issued.from < nextUnit) {
     throw new Refused('issued', `unit ${issued.from} was issued before`);
   }
   if (place.state.partial) return;
@@ -161,7 +162,7 @@ function requireCertificates(
       `a deficit of ${deficit} Wh where ${movement.deficitWh} Wh are due`,
     );
   }
-  if (issued !== undefined && issued.from !== nextUnitOf(place, place.plant)) {
+  if (issued !== undefined && issued.from !== nextUnit) {
     throw new Refused('issued', `does not continue the numbering at ${issued.from}`);
   }
 }
@@ -179,7 +180,7 @@ export const hour: Rule<'hour'> = {
     if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place, []));
     requireWithinCapacity(plant, spec, place);
     const movement = planIssue(plant, spec, place);
-    requireCertificates(spec.certificates, movement, { ...place, plant: spec.plant });
+    requireCertificates(spec, movement, place);
     return () => {
       const { issued } = spec.certificates;
       const hourState: HourState = {
@@ -212,7 +213,7 @@ export const hourCorrection: Rule<'hour-correction'> = {
     if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place, versions));
     requireWithinCapacity(plant, spec, place);
     const movement = planCorrection(plant, spec, place);
-    requireCertificates(spec.certificates, movement, { ...place, plant: spec.plant });
+    requireCertificates(spec, movement, place);
     if (place.state.partial) {
       const decreaseWh = Math.max(0, previous.certifiedWh - movement.certifiedWh);
       requireOwnWithdrawn(spec, { plant, place, decreaseWh });
