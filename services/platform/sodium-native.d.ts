@@ -1,0 +1,13 @@
+/** The part that is used of a package that brings no types: Ed25519 by libsodium. */
+declare module 'sodium-native' {
+  interface Sodium {
+    /** Throws where the key is not 32 bytes or the signature shorter than 64. */
+    crypto_sign_verify_detached(
+      signature: Uint8Array,
+      message: Uint8Array,
+      publicKey: Uint8Array,
+    ): boolean;
+  }
+  const sodium: Sodium;
+  export default sodium;
+}
