@@ -2,7 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import fc from 'fast-check';
-import sodium from 'sodium-native';
+import { crypto_sign_verify_detached } from 'sodium-native';
 import { describe, expect, it } from 'vitest';
 import { concat, fromHex, toHex, utf8 } from '#core/bytes.ts';
 import * as browser from '#core/crypto.browser.ts';
@@ -29,7 +29,7 @@ const ingestion = {
     if (!isAcceptableEd25519Key(key)) return false;
     const judge = judgeOf(signature);
     if (judge === 'openssl') return node.verifyEd25519(key, text, signature);
-    return judge === 'libsodium' && sodium.crypto_sign_verify_detached(signature, text, key);
+    return judge === 'libsodium' && crypto_sign_verify_detached(signature, text, key);
   },
 };
 
