@@ -64,14 +64,16 @@ export function createStore(pool: Pool, limits: StoreLimits): Store {
   ): Promise<Committed> =>
     inTransaction(pool, async (sql) => {
       const { plan, behind } = await planUnderLock(sql, work, heads);
-      await advanceHeads(sql, plan.progress);
-      await insertMessages(sql, plan.stored);
-      await insertForks(sql, plan.forks);
-      await insertReadings(sql, plan.stored, { careful: careful > 0 });
-      if (limits.keepRollups) await touchReadings(sql, plan.stored);
-      await touchPlants(sql, plan.dirty);
-      await announceBatch(sql, { plan, astray }, nowS);
-      await quarantine(sql, astray, { limits, nowS });
+      await sql.pipeline([
+        () => advanceHeads(sql, plan.progress),
+        () => insertMessages(sql, plan.stored),
+        () => insertForks(sql, plan.forks),
+        () => insertReadings(sql, plan.stored, { careful: careful > 0 }),
+        ...(limits.keepRollups ? [() => touchReadings(sql, plan.stored)] : []),
+        () => touchPlants(sql, plan.dirty),
+        () => announceBatch(sql, { plan, astray }, nowS),
+        () => quarantine(sql, astray, { limits, nowS }),
+      ]);
       return { ...plan, behind };
     });
 

@@ -4,7 +4,7 @@ import { createBroker } from '#broker/service.ts';
 import { createIngestion } from '#ingestion/service.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createLogger } from '#platform/logger.ts';
-import { describeServer, type Pool, type Sql } from '#platform/postgres.ts';
+import { createPool, describeServer, type Pool, type Sql } from '#platform/postgres.ts';
 import { startTestPostgres } from '#support/postgres.ts';
 import { findPostgresBinaries } from '#support/real-postgres.ts';
 import {
@@ -49,7 +49,8 @@ export async function startIngestRig({ keys }: { readonly keys: number }): Promi
   const external = process.env.TEST_POSTGRES_URL !== undefined;
   const real = external || findPostgresBinaries() !== undefined;
   const database = await startTestPostgres(real ? 'postgres' : 'pglite');
-  const { pool } = database;
+  // As an installation has it.
+  const pool = createPool(database.connection, { pipelined: real });
   await register(pool, keys);
   const logger = createLogger({ name: 'bench', level: 'warn' });
   const ingestion = createIngestion({
@@ -92,6 +93,7 @@ export async function startIngestRig({ keys }: { readonly keys: number }): Promi
     stop: async () => {
       await broker.stop();
       await ingestion.stop();
+      await pool.close();
       await database.stop();
     },
   };
