@@ -69,6 +69,8 @@ function alphabet(name: string, last: string, padded: boolean): Alphabet {
 const paddingSign = 0x3d;
 const standard = alphabet('base64', '+/', true);
 const urlSafe = alphabet('base64url', '-_', false);
+const urlSafeValueOf = new Int8Array(256).fill(-1);
+urlSafeValueOf.set(urlSafe.valueOf);
 
 function encode(bytes: Uint8Array, { characters, padded }: Alphabet): string {
   const written = Math.ceil((bytes.length * 4) / 3);
@@ -113,6 +115,43 @@ export const fromBase64 = (text: string): Uint8Array => decode(text, standard);
 export const toBase64Url = (bytes: Uint8Array): string => encode(bytes, urlSafe);
 /** RFC 4648 section 5 in its only canonical spelling here: no padding, zero trailing bits. */
 export const fromBase64Url = (text: string): Uint8Array => decode(text, urlSafe);
+
+/**
+ * The same as `fromBase64Url` of the text that these bytes are in ASCII, without making the text;
+ * undefined where it would refuse.
+ */
+export function readBase64Url(ascii: Uint8Array): Uint8Array | undefined {
+  const { length } = ascii;
+  const whole = length - (length % 4);
+  const bytes = new Uint8Array(Math.floor((length * 3) / 4));
+  let at = 0;
+  for (let i = 0; i < whole; i += 4) {
+    // Negative as soon as one of the four is.
+    const group =
+      (sextet(ascii[i]) << 18) |
+      (sextet(ascii[i + 1]) << 12) |
+      (sextet(ascii[i + 2]) << 6) |
+      sextet(ascii[i + 3]);
+    if (group < 0) return undefined;
+    bytes[at++] = group >> 16;
+    bytes[at++] = group >> 8;
+    bytes[at++] = group;
+  }
+  if (whole === length) return bytes;
+  if (length - whole === 1) return undefined;
+  const third = length - whole === 3 ? sextet(ascii[whole + 2]) : 0;
+  const group = (sextet(ascii[whole]) << 12) | (sextet(ascii[whole + 1]) << 6) | third;
+  // The bits left over of the last character must be zero.
+  if (group < 0 || (group & (length - whole === 3 ? 0x3 : 0x3ff)) !== 0) return undefined;
+  bytes[at++] = group >> 10;
+  if (length - whole === 3) bytes[at] = group >> 2;
+  return bytes;
+}
+
+/** The value of a character, negative for none of the alphabet. */
+function sextet(ascii: number | undefined): number {
+  return urlSafeValueOf[ascii ?? 255] ?? -1;
+}
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;

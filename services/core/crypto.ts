@@ -43,12 +43,17 @@ function belowLittleEndian(bytes: Uint8Array, limit: Uint8Array, topMask: number
   return false;
 }
 
+/** Whether 32 bytes are a canonical encoding of a point whose order divides 8. */
+export function hasSmallOrder(point: Uint8Array): boolean {
+  return smallOrderY.some((y) =>
+    y.every((byte, i) => byte === ((point[i] ?? 0) & (i === 31 ? 0x7f : 0xff))),
+  );
+}
+
 /** A canonical encoding (y < p) of a point that is not of small order; it need not be on the curve. */
 export function isAcceptableEd25519Key(publicKey: Uint8Array): boolean {
   if (publicKey.length !== 32 || !belowLittleEndian(publicKey, fieldPrime, 0x7f)) return false;
-  return !smallOrderY.some((y) =>
-    y.every((byte, i) => byte === ((publicKey[i] ?? 0) & (i === 31 ? 0x7f : 0xff))),
-  );
+  return !hasSmallOrder(publicKey);
 }
 
 /**

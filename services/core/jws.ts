@@ -1,4 +1,4 @@
-import { concat, decodeUtf8, fromBase64Url, toBase64Url, utf8 } from './bytes.ts';
+import { concat, decodeUtf8, fromBase64Url, readBase64Url, toBase64Url, utf8 } from './bytes.ts';
 import { Refused } from './errors.ts';
 import { canonicalBytes, parseCanonical } from './jcs.ts';
 import type { KeyAlg, PublicKey } from './keys.ts';
@@ -70,6 +70,25 @@ export function detachedJws(signer: Signer, typ: JwsType, payload: Uint8Array): 
  * exactly `alg`, `kid`, `typ` in JCS form, a signature of 64 bytes. Throws Refused. Verifies nothing.
  */
 export function parseCompactJws(bytes: Uint8Array, typ: JwsType): Jws {
+  return readCompactJws(bytes, typ) ?? parseAnyCompactJws(bytes, typ);
+}
+
+/** By its bytes, where it is as it should be; otherwise undefined, and nobody has said yet why. */
+function readCompactJws(bytes: Uint8Array, typ: JwsType): Jws | undefined {
+  const headEnd = bytes.indexOf(dot[0] ?? 0);
+  const bodyEnd = bytes.indexOf(dot[0] ?? 0, headEnd + 1);
+  if (headEnd < 0 || bodyEnd < 0) return undefined;
+  const head = readBase64Url(bytes.subarray(0, headEnd));
+  const payload = readBase64Url(bytes.subarray(headEnd + 1, bodyEnd));
+  const signature = readBase64Url(bytes.subarray(bodyEnd + 1));
+  if (payload === undefined || signature?.length !== 64) return undefined;
+  const header = head === undefined ? undefined : readHeader(head, typ);
+  if (header === undefined) return undefined;
+  return { header, payload, signingInput: bytes.subarray(0, bodyEnd), signature };
+}
+
+/** The rule itself, whatever the bytes are. */
+export function parseAnyCompactJws(bytes: Uint8Array, typ: JwsType): Jws {
   const [head, body, tail, ...rest] = decodeUtf8(bytes).split('.');
   if (head === undefined || body === undefined || tail === undefined || rest.length > 0) {
     throw new Refused('form', 'not three parts separated by dots');
@@ -101,13 +120,16 @@ export function parseDetachedJws(text: string, typ: JwsType, payload: Uint8Array
 const headerPattern =
   /^\{"alg":"(Ed25519|EdDSA|ES256)","kid":"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])","typ":"([a-z-]+)"\}$/;
 
+function readHeader(bytes: Uint8Array, typ: JwsType): JwsHeader | undefined {
+  const [, alg, kid, found] = headerPattern.exec(decodeUtf8(bytes)) ?? [];
+  if (alg === undefined || kid === undefined || found !== typ) return undefined;
+  return { alg: alg as JwsHeader['alg'], kid, typ };
+}
+
 function parseHeader(part: string, typ: JwsType): JwsHeader {
   const bytes = fromBase64Url(part);
-  const [, alg, kid, found] = headerPattern.exec(decodeUtf8(bytes)) ?? [];
-  if (alg !== undefined && kid !== undefined && found === typ) {
-    return { alg: alg as JwsHeader['alg'], kid, typ };
-  }
-  return headerShapes[typ].parse(parseCanonical(bytes), 'header'); // Says what is wrong with it.
+  // The shape says what is wrong with it.
+  return readHeader(bytes, typ) ?? headerShapes[typ].parse(parseCanonical(bytes), 'header');
 }
 
 function parseSignature(part: string): Uint8Array {

@@ -243,5 +243,7 @@ const canonical32 = '[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]';
 export const bytes32 = pattern(canonical32);
 export const thumbprint = pattern(canonical32);
 export const origin = pattern('[!-*,-~]{1,255}');
-export const instant = integer(0, 253402300799);
+/** The end of the year 9999. */
+export const lastInstant = 253402300799;
+export const instant = integer(0, lastInstant);
 export const wattHours = integer(0);

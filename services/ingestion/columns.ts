@@ -9,6 +9,11 @@ export function numbers(values: Iterable<number | null>): string {
   return `{${Array.from(values, (value) => value ?? 'null').join(',')}}`;
 }
 
+/** The same, and where there is no number in it the empty array, which `unnest` fills up with nulls. */
+export function sparseNumbers(values: readonly (number | null)[]): string {
+  return values.every((value) => value === null) ? '{}' : numbers(values);
+}
+
 /** Byte strings of varying length: the bytes, and for each its position (from 1) and length. */
 export function slices(values: readonly Uint8Array[]): {
   readonly bytes: Uint8Array;

@@ -71,6 +71,8 @@ export interface StoredMessage {
   readonly code: KeptCode | undefined;
   readonly first: number;
   readonly last: number;
+  /** No reading after this instant has been stored under its key before. */
+  readonly storedTo: number;
 }
 
 /** The work of a batch by key, in the order of keys, so that two processes never wait crosswise. */
@@ -105,6 +107,7 @@ export function planBatch(
     const { head, placed } = placeMessages(from, candidates, known.storedOf(key.keyId));
     const outcomes: { kept: Kept; placed: Placed }[] = [];
     let duplicates = 0;
+    let storedTo = from.maxT;
     for (const [i, message] of kept.entries()) {
       const at = placed[i];
       const candidate = candidates[i];
@@ -113,8 +116,11 @@ export function planBatch(
       if (at.outcome === 'duplicate') duplicates++;
       if (at.outcome === 'fork') forks.push(message);
       if (at.outcome !== 'stored') continue;
-      stored.push({ kept: message, code: at.code, first: candidate.first, last: candidate.last });
-      if (isUsable(at.code)) touch(dirty, message);
+      const { first, last } = candidate;
+      stored.push({ kept: message, code: at.code, first, last, storedTo });
+      if (!isUsable(at.code)) continue;
+      touch(dirty, message);
+      storedTo = Math.max(storedTo, last);
     }
     const next = { ...head, version: from.version + 1 };
     progress.push({ key, fromVersion: from.version, head: next, duplicates, outcomes });

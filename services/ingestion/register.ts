@@ -2,10 +2,10 @@ import { setTimeout } from 'node:timers/promises';
 import { Failed } from '#core/errors.ts';
 import { messagesTopic } from '#core/energy/message.ts';
 import { ocmfShape } from '#core/energy/ocmf.ts';
-import { parseMeterJwk } from '#core/keys.ts';
+import { parseMeterJwk, type PublicKey } from '#core/keys.ts';
 import { integer, origin } from '#core/shape.ts';
 import type { Pool } from '#platform/postgres.ts';
-import { verifierOf, type VerifyAsync } from '#platform/verify.ts';
+import type { VerifyAsync } from '#platform/verify.ts';
 import type { KeyFacts, LogFacts } from './decide.ts';
 import { parseNamedKeys, type NamedKeys } from './receipt-key.ts';
 
@@ -69,7 +69,13 @@ interface Entry {
   facts?: RegisteredKey;
 }
 
-export function createRegister(pool: Pool, limits: RegisterLimits): Register {
+type VerifierOf = (key: PublicKey) => VerifyAsync;
+
+export function createRegister(
+  pool: Pool,
+  limits: RegisterLimits,
+  verifierOf: VerifierOf,
+): Register {
   const keys = new Map<string, Entry>();
   const newest = new Map<string, KeyRow>();
   const newestOcmf = new Map<string, KeyRow>();
@@ -106,7 +112,7 @@ export function createRegister(pool: Pool, limits: RegisterLimits): Register {
   };
   const key = (kid: string): RegisteredKey | undefined => {
     const entry = keys.get(kid);
-    return entry === undefined ? undefined : (entry.facts ??= factsOf(entry.row));
+    return entry === undefined ? undefined : (entry.facts ??= factsOf(entry.row, verifierOf));
   };
   return {
     log: () => {
@@ -171,7 +177,7 @@ async function readSetting(pool: Pool): Promise<Setting | undefined> {
   return { log, receiptKeys: parseNamedKeys(row.ingestion_keys) };
 }
 
-function factsOf(row: KeyRow): RegisteredKey {
+function factsOf(row: KeyRow, verifierOf: VerifierOf): RegisteredKey {
   const publicKey = parseMeterJwk(row.jwk);
   return {
     keyId: row.key_id,

@@ -30,6 +30,7 @@ export async function runIngestion(config: IngestionConfig): Promise<number> {
   await migrate(databaseUrl);
   const pool = createPool(databaseUrl, {
     applicationName: 'hourseal ingestion',
+    pipelined: true,
     onIdleError: (error) => {
       logger.warn({ err: error }, 'a database connection broke');
     },

@@ -1,10 +1,11 @@
-import { Failed, Refused } from '#core/errors.ts';
+import { Failed, Fatal, Refused } from '#core/errors.ts';
 import type { Signer } from '#core/signer.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Arrival, Intake, SendReceipt } from '#platform/intake.ts';
 import type { Logger } from '#platform/logger.ts';
 import { describeServer, type Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
+import { createVerifyThreads } from '#platform/verify-threads.ts';
 import { createBacklog, type Backlog } from './backlog.ts';
 import { createBatcher, type Batcher } from './batcher.ts';
 import { defaultIngestionLimits, type IngestionLimits } from './config.ts';
@@ -43,7 +44,7 @@ export interface Ingestion extends Service {
   readonly counts: () => IngestionCounts;
 }
 
-/** An arrival on its way: its verdict is worked out in the thread pool while the batch gathers. */
+/** An arrival on its way: its verdict is worked out in other threads while the batch gathers. */
 type Item = Promise<Verdict>;
 /** A failure is its own arrival's alone: the others of the batch are stored without it. */
 type Verdict = { readonly of: Kept | Astray | Advance } | { readonly failure: unknown };
@@ -51,7 +52,8 @@ type Verdict = { readonly of: Kept | Astray | Advance } | { readonly failure: un
 /** MQTT or Kafka to verified readings (D4.1). */
 export function createIngestion(context: IngestionContext): Ingestion {
   const limits = { ...defaultIngestionLimits, ...context.limits };
-  const register = createRegister(context.pool, limits);
+  const threads = createVerifyThreads();
+  const register = createRegister(context.pool, limits, threads.verifierOf);
   const tally = createTally();
   const { died, die } = deathNotice();
   const inFlight = createInFlight();
@@ -95,6 +97,7 @@ export function createIngestion(context: IngestionContext): Ingestion {
       await within(limits.stopMs, batcher.idle());
       await housekeeping.stop();
       await receipts.stop();
+      await threads.close();
     },
     accept: async (arrival) => {
       inFlight.enter();
@@ -102,6 +105,7 @@ export function createIngestion(context: IngestionContext): Ingestion {
         await quota.accept(arrival);
       } catch (error) {
         tally.notAcknowledged();
+        if (error instanceof Fatal) die(error);
         if (!(error instanceof Failed || error instanceof Refused)) {
           context.logger.error({ err: error }, 'a message cannot be stored');
         }

@@ -33,8 +33,13 @@ export interface Store {
 }
 
 /** What another process may have caused, and what a second look with locks cures. */
-const curable = new Set(['raced', 'deadlock', 'serialization']);
+const curable = new Set(['raced', 'deadlock', 'serialization', 'doubled']);
 const attemptsLimit = 4;
+/**
+ * How many batches look for doubled readings after one has met them: meters that change their keys,
+ * or have several, cost one attempt in so many.
+ */
+const carefulBatches = 1_000;
 
 const nothingStored: Stored = {
   around: () => {
@@ -50,6 +55,7 @@ const nothingStored: Stored = {
  */
 export function createStore(pool: Pool, limits: StoreLimits): Store {
   const heads = new Map<number, LoadedHead>();
+  let careful = 0;
 
   const commitOnce = async (
     work: readonly KeyWork[],
@@ -58,14 +64,16 @@ export function createStore(pool: Pool, limits: StoreLimits): Store {
   ): Promise<Committed> =>
     inTransaction(pool, async (sql) => {
       const { plan, behind } = await planUnderLock(sql, work, heads);
-      await advanceHeads(sql, plan.progress);
-      await insertMessages(sql, plan.stored);
-      await insertForks(sql, plan.forks);
-      await insertReadings(sql, plan.stored);
-      if (limits.keepRollups) await touchReadings(sql, plan.stored);
-      await touchPlants(sql, plan.dirty);
-      await announceBatch(sql, { plan, astray }, nowS);
-      await quarantine(sql, astray, { limits, nowS });
+      await sql.pipeline([
+        () => advanceHeads(sql, plan.progress),
+        () => insertMessages(sql, plan.stored),
+        () => insertForks(sql, plan.forks),
+        () => insertReadings(sql, plan.stored, { careful: careful > 0 }),
+        ...(limits.keepRollups ? [() => touchReadings(sql, plan.stored)] : []),
+        () => touchPlants(sql, plan.dirty),
+        () => announceBatch(sql, { plan, astray }, nowS),
+        () => quarantine(sql, astray, { limits, nowS }),
+      ]);
       return { ...plan, behind };
     });
 
@@ -76,10 +84,12 @@ export function createStore(pool: Pool, limits: StoreLimits): Store {
       try {
         const committed = await commitOnce(work, astray, nowS);
         remember(heads, committed, limits.cachedHeads);
+        careful = Math.max(0, careful - 1);
         return committed;
       } catch (error) {
         // Whatever went wrong, what we believed of these keys may be why.
         for (const { key } of work) heads.delete(key.keyId);
+        if (error instanceof Failed && error.code === 'doubled') careful = carefulBatches;
         const again = error instanceof Failed && curable.has(error.code);
         if (!again || attempt === attemptsLimit) throw error;
       }

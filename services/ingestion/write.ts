@@ -1,7 +1,8 @@
 import { Failed } from '#core/errors.ts';
 import type { Reading } from '#core/energy/message.ts';
 import type { Sql } from '#platform/postgres.ts';
-import { numbers, slices } from './columns.ts';
+import { violatedConstraint } from '#platform/postgres-errors.ts';
+import { numbers, slices, sparseNumbers } from './columns.ts';
 import {
   flagsOf,
   otherRegisters,
@@ -73,7 +74,6 @@ export async function insertMessages(sql: Sql, stored: readonly StoredMessage[])
   ]);
 }
 
-/** A second reading of one meter and instant proves nothing new here; the messages keep both. */
 const insertReadingsSql = `
   insert into reading (meter_id, time, export_wh, import_wh, co2_g, operating_s, valid_s, other,
                        flags)
@@ -81,25 +81,47 @@ const insertReadingsSql = `
          u.other, u.flags
     from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
                 $7::bigint[], $8::jsonb[], $9::smallint[])
-         as u (meter_id, t, export_wh, import_wh, co2_g, operating_s, valid_s, other, flags)
-  on conflict do nothing`;
+         as u (meter_id, t, export_wh, import_wh, co2_g, operating_s, valid_s, other, flags)`;
+const insertUnstoredSql = `${insertReadingsSql} on conflict do nothing`;
 
 /** Rows of one statement: what the server then holds of it stays at a few megabytes. */
 const readingsPageRows = 10_000;
 
-export async function insertReadings(sql: Sql, stored: readonly StoredMessage[]): Promise<void> {
-  let page = emptyPage();
-  for (const { kept, code } of stored) {
+/** As PostgreSQL calls the primary key, and TimescaleDB that of a chunk. */
+const readingKey = 'reading_pkey';
+
+/**
+ * A second reading of one meter and instant proves nothing new here; the messages keep both. To look
+ * for it doubles what a row costs, so that those which are new under their key are written without,
+ * unless `careful`. Failed('doubled') where another key of the meter had one of them.
+ */
+export async function insertReadings(
+  sql: Sql,
+  stored: readonly StoredMessage[],
+  { careful }: { readonly careful: boolean },
+): Promise<void> {
+  const pages = {
+    fresh: emptyPage(insertReadingsSql),
+    doubtful: emptyPage(insertUnstoredSql),
+  };
+  for (const { kept, code, storedTo } of stored) {
     if (!isUsable(code)) continue;
-    for (const reading of kept.parsed.message.readings) addReading(page, kept, { reading, code });
-    if (page.meterIds.length < readingsPageRows) continue;
-    await insertPage(sql, page);
-    page = emptyPage();
+    for (const reading of kept.parsed.message.readings) {
+      const of = !careful && reading.t > storedTo ? 'fresh' : 'doubtful';
+      addReading(pages[of], kept, { reading, code });
+    }
+    for (const of of ['fresh', 'doubtful'] as const) {
+      if (pages[of].meterIds.length < readingsPageRows) continue;
+      await insertPage(sql, pages[of]);
+      pages[of] = emptyPage(pages[of].statement);
+    }
   }
-  await insertPage(sql, page);
+  await insertPage(sql, pages.fresh);
+  await insertPage(sql, pages.doubtful);
 }
 
 interface ReadingPage {
+  readonly statement: string;
   readonly meterIds: number[];
   readonly times: number[];
   readonly registers: (number | null)[][];
@@ -108,8 +130,9 @@ interface ReadingPage {
   readonly flags: number[];
 }
 
-function emptyPage(): ReadingPage {
+function emptyPage(statement: string): ReadingPage {
   return {
+    statement,
     meterIds: [],
     times: [],
     registers: registerColumns.map(() => []),
@@ -137,13 +160,18 @@ function addReading(
 
 async function insertPage(sql: Sql, page: ReadingPage): Promise<void> {
   if (page.meterIds.length === 0) return;
-  await sql.run(insertReadingsSql, [
-    numbers(page.meterIds),
-    numbers(page.times),
-    ...page.registers.map(numbers),
-    page.anyOther ? page.others : numbers(page.others.map(() => null)),
-    numbers(page.flags),
-  ]);
+  try {
+    await sql.run(page.statement, [
+      numbers(page.meterIds),
+      numbers(page.times),
+      ...page.registers.map(sparseNumbers),
+      page.anyOther ? page.others : '{}',
+      numbers(page.flags),
+    ]);
+  } catch (cause) {
+    if (violatedConstraint(cause)?.endsWith(readingKey) !== true) throw cause;
+    throw new Failed('doubled', 'a reading was stored under another key', { cause });
+  }
 }
 
 const insertForksSql = `

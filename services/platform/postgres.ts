@@ -33,6 +33,12 @@ export interface Sql {
   readonly row: <Row extends object>(text: string, values?: readonly SqlValue[]) => Promise<Row>;
   /** How many rows the statement wrote. */
   readonly run: (text: string, values?: readonly SqlValue[]) => Promise<number>;
+  /**
+   * Runs steps that do not need one another's answers, in their order: on a pipelined connection the
+   * server gets the next statement before it has answered the last. Rejects with the error of the
+   * first step that failed, once all have ended.
+   */
+  readonly pipeline: (steps: readonly (() => Promise<void>)[]) => Promise<void>;
 }
 
 export interface Pool extends Sql {
@@ -71,6 +77,8 @@ export function createPool(
     readonly limits?: Partial<PoolLimits>;
     readonly applicationName?: string;
     readonly onIdleError?: (error: Error) => void;
+    /** For a PostgreSQL server; the embedded engine takes one statement at a time. */
+    readonly pipelined?: boolean;
   } = {},
 ): Pool {
   const limits = { ...defaultPoolLimits, ...options.limits };
@@ -83,6 +91,7 @@ export function createPool(
     query_timeout: limits.statementTimeoutMs + serverSilenceMs,
     application_name: options.applicationName ?? 'hourseal',
     types: typeParsers,
+    pipeline: options.pipelined ?? false,
   });
   pool.on('error', (error) => {
     options.onIdleError?.(error);
@@ -119,7 +128,18 @@ function sqlOver(target: pg.Pool | pg.PoolClient): Sql {
     },
     run: async (text: string, values?: readonly SqlValue[]) =>
       (await query(text, values)).rowCount ?? 0,
+    pipeline: 'pipeline' in target && target.pipeline ? allAtOnce : oneByOne,
   };
+}
+
+async function oneByOne(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const step of steps) await step();
+}
+
+/** After a failed statement its transaction answers every other with an error of its own. */
+async function allAtOnce(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const outcomes = await Promise.allSettled(steps.map((step) => step()));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 export interface TransactionOptions {

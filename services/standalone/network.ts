@@ -46,6 +46,7 @@ export async function openDatabase(
   }
   const pool = createPool(connection, {
     applicationName: 'hourseal',
+    pipelined: embedded === undefined,
     onIdleError: (error) => {
       logger.warn({ err: error }, 'a database connection broke');
     },

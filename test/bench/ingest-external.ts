@@ -7,9 +7,10 @@ import { mosquitto, startMosquitto } from '#support/mosquitto.ts';
 import { startTestPostgres } from '#support/postgres.ts';
 import { ingestionSigner, testLog } from '#support/register.ts';
 import type { BenchContext, Scale } from './figure.ts';
-import { keys, register, runLoad } from './ingest.ts';
+import { register, runLoad } from './ingest-rig.ts';
 import { verifyLimit } from './verify-limit.ts';
 
+const keys = 1_000;
 const messagesPerKey: Readonly<Record<Scale, number>> = { s: 5, m: 60, l: 400 };
 const hourS = 3600;
 
@@ -23,7 +24,7 @@ export async function bench({ scale, report }: BenchContext): Promise<void> {
   const limit = await verifyLimit();
   const server = await startMosquitto({ settings: ['log_type none'] });
   const database = await startTestPostgres('postgres');
-  await register(database.pool);
+  await register(database.pool, keys);
   const logger = createLogger({ name: 'bench', level: 'warn' });
   const ingestion = createIngestion({
     pool: database.pool,

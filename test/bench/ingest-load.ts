@@ -98,7 +98,7 @@ function send(line: Line, count: number): void {
     line.socket?.write(parts.length === 1 ? (parts[0] ?? '') : Buffer.concat(parts));
 }
 
-async function run(load: Load): Promise<LoadResult> {
+async function run(load: Load, onStart: () => void): Promise<LoadResult> {
   const lines = prepare(load);
   const total = load.keys * load.messagesPerKey;
   const latencies = new Float64Array(total);
@@ -119,6 +119,7 @@ async function run(load: Load): Promise<LoadResult> {
       ),
     );
   }
+  onStart();
   const cpu = process.cpuUsage();
   const startMs = performance.now();
   let pacer: NodeJS.Timeout | undefined;
@@ -154,7 +155,7 @@ function pace(lines: readonly Line[], ratePerS: number): NodeJS.Timeout {
 
 if (process.send !== undefined) {
   process.once('message', (load: Load) => {
-    void run(load).then(
+    void run(load, () => process.send?.({ started: true })).then(
       (result) => process.send?.({ result }, () => process.disconnect()),
       (error: unknown) => process.send?.({ error: String(error) }, () => process.disconnect()),
     );

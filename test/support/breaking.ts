@@ -86,6 +86,7 @@ export function breakAt(
       rows: (text, values) => query(text, () => pool.rows(text, values)),
       row: (text, values) => query(text, () => pool.row(text, values)),
       run: (text, values) => query(text, () => pool.run(text, values)),
+      pipeline: (steps) => pool.pipeline(steps),
       close: () => pool.close(),
       pg: new Proxy(pool.pg, {
         get(target, name) {

@@ -105,7 +105,9 @@ export async function startTestPostgres(
     : serverDatabase(options));
   const pools: Pool[] = [];
   const anotherPool = (maxConnections = 8): Pool => {
-    const pool = createPool(place.connection, { limits: { maxConnections } });
+    // As an installation has it.
+    const pipelined = engine === 'postgres';
+    const pool = createPool(place.connection, { limits: { maxConnections }, pipelined });
     pools.push(pool);
     return pool;
   };

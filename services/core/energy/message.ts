@@ -2,18 +2,31 @@ import { sha256 } from '#crypto';
 import { Refused } from '../errors.ts';
 import { canonicalBytes, parseCanonical } from '../jcs.ts';
 import { compactJws, parseCompactJws, type Jws } from '../jws.ts';
-import { array, id, instant, integer, object, oneOf, optional, origin, record } from '../shape.ts';
+import {
+  array,
+  id,
+  instant,
+  integer,
+  lastInstant,
+  object,
+  oneOf,
+  optional,
+  origin,
+  record,
+} from '../shape.ts';
 import type { Infer } from '../shape.ts';
 import type { Signer } from '../signer.ts';
 import { hourSeconds, hourStartOf } from './hours.ts';
+import { readMessageText } from './message-text.ts';
 
 /** A JWS is at most 65,000 bytes, so that an MQTT packet of 64 KiB holds it with its topic (D3.1). */
 export const messageLimitBytes = 65_000;
 export const readingsLimit = 1000;
+const registersLimit = 16;
 
 export const readingShape = object({
   clock: optional(oneOf('synced', 'unsynced')),
-  registers: record(id, integer(0), { min: 1, max: 16 }),
+  registers: record(id, integer(0), { min: 1, max: registersLimit }),
   status: optional(oneOf('ok', 'power-fail', 'tamper', 'fault')),
   t: instant,
 });
@@ -66,13 +79,20 @@ export function parseMessage(bytes: Uint8Array): ParsedJwsMessage {
   }
   try {
     const jws = parseCompactJws(bytes, 'hourseal-message');
-    const message = messageShape.parse(parseCanonical(jws.payload));
+    const message = readMessageText(jws.payload, textLimits) ?? parsePayload(jws.payload);
     requireOrderWithinOneHour(message.readings);
     return { message, jws, hash: sha256(jws.signingInput) };
   } catch (cause) {
     if (!(cause instanceof Refused)) throw cause;
     throw new Refused('form', cause.message, { cause });
   }
+}
+
+const textLimits = { readings: readingsLimit, registers: registersLimit, lastInstant };
+
+/** Of all payloads, whatever is in them: the rule itself. Throws Refused. */
+export function parsePayload(payload: Uint8Array): Message {
+  return messageShape.parse(parseCanonical(payload));
 }
 
 /** Strictly increasing in `t`, and all within one closed hour [start, start + 3600]. */

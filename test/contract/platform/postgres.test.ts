@@ -238,3 +238,58 @@ onPostgres('two connections that race', (start) => {
     await pool.close();
   });
 });
+
+onPostgres('a pipelined connection', (start) => {
+  test('runs steps in their order, and tells of the first that failed', async () => {
+    const { connection, pool: plain } = await start({ migrated: false });
+    const pool = createPool(connection, { pipelined: true });
+    await plain.run('create table step (n int primary key)');
+    const insert = 'insert into step select $1::int where (select count(*) from step) = $1::int';
+    for (const target of [pool, plain]) {
+      await plain.run('truncate step');
+      await inTransaction(target, async (sql) => {
+        const written: number[] = [];
+        await sql.pipeline(
+          Array.from({ length: 20 }, (_, n) => async () => {
+            written.push(await sql.run(insert, [n]));
+          }),
+        );
+        expect(written).toEqual(Array(20).fill(1));
+      });
+      const doubled = inTransaction(target, (sql) =>
+        sql.pipeline([
+          () => sql.run('insert into step values (100)').then(() => undefined),
+          async () => {
+            await sql.run('select 1');
+            throw new Failed('raced', 'what the answer says');
+          },
+          () => sql.run('insert into step values (1)').then(() => undefined),
+          () => sql.run('insert into step values (101)').then(() => undefined),
+        ]),
+      );
+      await expect(doubled).rejects.toMatchObject({ code: 'raced' });
+      const { n } = await plain.row<{ n: number }>('select count(*) as n from step');
+      expect(n).toBe(20);
+    }
+    expect(await pool.row('select 1 as fine')).toEqual({ fine: 1 });
+    await pool.close();
+  });
+
+  test('does not wait for an answer before it sends the next statement', async () => {
+    const { connection } = await start({ migrated: false });
+    const pool = createPool(connection, { pipelined: true });
+    const ended: string[] = [];
+    await inTransaction(pool, (sql) =>
+      sql.pipeline([
+        () => sql.run('select pg_sleep(0.2)').then(() => void ended.push('first')),
+        // Sent while the server sleeps: the two begin at the same time on this side.
+        () => {
+          ended.push('sent');
+          return sql.run('select 1').then(() => void ended.push('second'));
+        },
+      ]),
+    );
+    expect(ended).toEqual(['sent', 'first', 'second']);
+    await pool.close();
+  });
+});

@@ -394,6 +394,47 @@ onEachEngine('ingestion', (start) => {
     expect(rig.ingestion.counts()).toMatchObject({ stored: 200, duplicates: 200, forks: 20 });
   });
 
+  it('keeps the first reading of a meter and instant, whichever message or key brings it again', async () => {
+    const old = await device();
+    const next = await newDevice(pool, old.of.meter, { key: `${old.of.meter} next` });
+    const rows = (): Promise<unknown[]> =>
+      pool.rows(
+        `select extract(epoch from time)::bigint - ${at} as at, export_wh as wh
+           from reading join meter using (meter_id) where meter = $1 order by time`,
+        [old.of.meter],
+      );
+    // The reading at the seam again, in one batch and in two.
+    await Promise.all([
+      rig.send(old.message(1, at, { readings: [reading(at, 1), reading(at + 1, 2)] }), old),
+      rig.send(old.message(2, at, { readings: [reading(at + 1, 99), reading(at + 2, 3)] }), old),
+    ]);
+    await rig.send(
+      old.message(3, at, { readings: [reading(at + 2, 99), reading(at + 3, 4)] }),
+      old,
+    );
+    const first = [1, 2, 3, 4].map((wh, i) => ({ at: i, wh }));
+    expect(await rows()).toEqual(first);
+    // Of another key nothing is known beforehand.
+    await rig.send(
+      next.message(1, at, { readings: [reading(at + 3, 99), reading(at + 4, 5)] }),
+      next,
+    );
+    expect(await rows()).toEqual([...first, { at: 4, wh: 5 }]);
+    await rig.send(next.message(2, at, { readings: [reading(at + 5, 6)] }), next);
+    await rig.send(
+      old.message(4, at, { readings: [reading(at + 5, 99), reading(at + 6, 7)] }),
+      old,
+    );
+    expect(await rows()).toEqual([...first, { at: 4, wh: 5 }, { at: 5, wh: 6 }, { at: 6, wh: 7 }]);
+    expect(await codesOf(pool, old)).toEqual({
+      1: 'accepted',
+      2: 'accepted',
+      3: 'accepted',
+      4: 'accepted',
+    });
+    expect(await codesOf(pool, next)).toEqual({ 1: 'accepted', 2: 'accepted' });
+  });
+
   it('acknowledges nothing of a batch that does not commit, and all of it when sent again', async () => {
     const meter = await device();
     const before = await count(pool, 'plant_dirty');
