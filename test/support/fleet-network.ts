@@ -31,8 +31,8 @@ export interface FleetNetwork {
   /** Of the log's static files, and of the proof files written at each step. */
   readonly folder: { readonly log: string; readonly proofs: string };
   readonly proofs: ProofFiles;
-  /** Steps the clock hour by hour, each time until everything that is under way has settled. */
-  readonly runTo: (untilS: number) => Promise<void>;
+  /** Steps the clock, by default hour by hour, each time until all that is under way has settled. */
+  readonly runTo: (untilS: number, stepS?: number) => Promise<void>;
   /** Enters what the account of a plant signs, or the issuing body; fails when it is refused. */
   readonly enter: (kind: string, spec: object, by: { account?: string }) => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -49,9 +49,10 @@ export async function startFleetNetwork(
     readonly plants: readonly FleetPlant[];
     readonly faults?: readonly Fault[];
     readonly root: string;
+    readonly deadlineS?: number;
   },
 ): Promise<FleetNetwork> {
-  const { faults = [], plants } = options;
+  const { deadlineS = 24 * hourSeconds, faults = [], plants } = options;
   const folder = await openDataFolder(join(options.root, 'data'), { create: 'demo' });
   const ids = plants.map(({ id }) => id);
   const keys = await demoKeys(folder, ids, { create: true });
@@ -79,7 +80,10 @@ export async function startFleetNetwork(
     }
   };
   await submit([
-    genesisDraft(parties, demoStartS, { policy, rules: { stateEveryS: hourSeconds } }),
+    genesisDraft(parties, demoStartS, {
+      policy,
+      rules: { deadlineS, stateEveryS: hourSeconds },
+    }),
     ...plants.flatMap((plant) => enrolmentDrafts(parties, plant, demoStartS)),
   ]);
   const fleet = await startDemoFleet({
@@ -109,8 +113,8 @@ export async function startFleetNetwork(
     policy: parsePolicy(policy),
     folder,
     proofs,
-    async runTo(untilS) {
-      while (clock.nowS() < untilS) await step(Math.min(untilS, clock.nowS() + hourSeconds));
+    async runTo(untilS, stepS = hourSeconds) {
+      while (clock.nowS() < untilS) await step(Math.min(untilS, clock.nowS() + stepS));
     },
     async enter(kind, spec, { account }) {
       const signer: Signer = account === undefined ? keys.issuer : keys.account(account);
