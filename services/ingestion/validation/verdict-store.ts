@@ -100,3 +100,9 @@ export function readVerdicts(
 ): Promise<HourVerdict[]> {
   return pool.rows<HourVerdict>(latestSql, [meter, sinceS, clean]);
 }
+
+const isMeterSql = `select 1 from meter where meter = $1`;
+
+export async function isMeter(pool: Pool, meter: string): Promise<boolean> {
+  return (await pool.rows(isMeterSql, [meter])).length > 0;
+}

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { run } from '#cli/run.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import type { FindingCode } from '#core/energy/validation/findings.ts';
 import type { Fault } from '#devices/faults.ts';
 import { createFleet } from '#devices/fleet.ts';
 import { readVerdicts } from '#ingestion/validation/verdict-store.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { styleOf } from '#platform/terminal.ts';
 import { fleetStartS as t0, startFleetNetwork, type FleetNetwork } from '#support/fleet-network.ts';
 import { onEachEngine } from '#support/postgres.ts';
 import { removeTestFolders, scratchFolder } from '#support/test-ledger.ts';
@@ -46,6 +48,17 @@ async function codes(pool: Pool, meter: string, start = hour): Promise<readonly 
   return found.findings.map(({ code }) => code);
 }
 
+async function hourseal(...args: string[]): Promise<{ code: number; stdout: string }> {
+  let stdout = '';
+  const command = ['meter', 'verdicts', ...args, '--since', '9999d', '--data', '/nowhere'];
+  const code = await run(command, {
+    out: (text) => (stdout += text),
+    err: () => undefined,
+    style: styleOf({}, {}),
+  });
+  return { code, stdout };
+}
+
 interface ChartRow {
   readonly start: number;
   readonly value: number;
@@ -59,11 +72,12 @@ const chart = (pool: Pool, meter: string, register: string): Promise<ChartRow[]>
     [meter, register],
   );
 
-onEachEngine('validation of the simulated fleet', (start) => {
+onEachEngine('validation of the simulated fleet', (start, engine) => {
   let pool: Pool;
+  let url: string;
   let fleet: FleetNetwork;
   beforeAll(async () => {
-    ({ pool } = await start());
+    ({ pool, connectionString: url } = await start());
     fleet = await startFleetNetwork(pool, {
       plants: createFleet(1),
       faults,
@@ -116,6 +130,31 @@ onEachEngine('validation of the simulated fleet', (start) => {
     expect(new Set(series.map(({ method }) => method))).toEqual(new Set(['measured']));
     expect(series.length).toBe(9);
   });
+
+  // The command needs a second session, which the embedded engine has not.
+  if (engine === 'postgres') {
+    test('shows them by `hourseal meter verdicts`, and ends with 4 where something was found', async () => {
+      vi.stubEnv('DATABASE_URL', url);
+      const shown = await hourseal('COAL-1');
+      expect(shown.code).toBe(4);
+      const head = '2025-06-21T01:00:00Z  coal-lingwu/COAL-1\n';
+      expect(shown.stdout).toContain(head);
+      expect(shown.stdout).toMatch(/^ {2}reset {6}a register shrinks/m);
+      const lines = (await hourseal('WORKS-1', '--json', '--clean')).stdout.trim().split('\n');
+      const all = lines.map((line) => JSON.parse(line) as { start: number; findings: unknown });
+      expect(all.length).toBeGreaterThan(3);
+      expect(all[0]).toMatchObject({ start: t0, version: 1, rules: 1, findings: [] });
+      expect(all[1]).toMatchObject({
+        start: hour,
+        findings: [
+          { code: 'clock', inRecord: false, limit: 0 },
+          { code: 'gap', inRecord: false, limit: 900 },
+        ],
+      });
+      expect(await hourseal('WIND-1')).toEqual({ code: 0, stdout: '' });
+      expect(await hourseal('nobody')).toMatchObject({ code: 3 });
+    });
+  }
 
   test('stores verdicts that nobody can change, each version once', async () => {
     await expect(pool.run(`update hour_verdict set findings = '[]'`)).rejects.toThrow(
