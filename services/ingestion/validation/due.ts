@@ -6,7 +6,11 @@ import type { Sql } from '#platform/postgres.ts';
  */
 
 /** Whoever has it works; another process finds nothing to do (no row). */
-const lockSql = `select through_index from validation_progress for update skip locked`;
+const lockSql = `
+  select through_index as "through",
+         exists (select from hour_value where entry_index > through_index)
+           or exists (select from validation_due) as "isBehind"
+    from validation_progress for update skip locked`;
 
 /** An hour that changed may change what is said of later ones: they are judged again if they were. */
 const feedSql = `
@@ -38,10 +42,10 @@ export interface DueHour {
   readonly start: number;
 }
 
-/** The entry that hours were taken up to, or undefined where another process works. */
+/** The entry that hours were taken up to; undefined where another process works, or nothing is to do. */
 export async function lockProgress(sql: Sql): Promise<number | undefined> {
-  const [row] = await sql.rows<{ through_index: number }>(lockSql);
-  return row?.through_index;
+  const [row] = await sql.rows<{ through: number; isBehind: boolean }>(lockSql);
+  return row?.isBehind === true ? row.through : undefined;
 }
 
 /** Takes in what was sealed since; returns how many hours. `reachS`: how far back a rule looks. */

@@ -38,9 +38,8 @@ async function validatePage(
 ): Promise<{ judged: number; isLast: boolean }> {
   const nothing = { judged: 0, isLast: true };
   const through = await lockProgress(sql);
-  const rules = through === undefined ? undefined : await readRules(sql);
-  if (through === undefined || rules === undefined) return nothing;
-  const { thresholds, version } = rules;
+  if (through === undefined) return nothing;
+  const { thresholds, version } = await readRules(sql);
   const reachS = Math.max(24 * hourSeconds, thresholds.stuckS, thresholds.zeroS);
   const fed = await feedDue(sql, through, { hours: limitHours, reachS });
   const due = await takeDue(sql, limitHours);

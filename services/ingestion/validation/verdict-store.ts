@@ -22,11 +22,10 @@ export interface RulesInForce {
   readonly thresholds: Thresholds;
 }
 
-/** Undefined as long as there is no log. */
-export async function readRules(sql: Sql): Promise<RulesInForce | undefined> {
-  const [row] = await sql.rows<{ rules: unknown }>(rulesSql);
-  if (row === undefined) return undefined;
-  const { version, validation } = rulesShape.parse(row.rules, 'rules');
+/** Failed('row-count') as long as there is no log. */
+export async function readRules(sql: Sql): Promise<RulesInForce> {
+  const { rules } = await sql.row<{ rules: unknown }>(rulesSql);
+  const { version, validation } = rulesShape.parse(rules, 'rules');
   return { version, thresholds: thresholdsOf(validation) };
 }
 

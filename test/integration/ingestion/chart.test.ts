@@ -4,7 +4,7 @@ import type { SignedDraft } from '#core/certificate/entry.ts';
 import { messagesTopic, type Reading } from '#core/energy/message.ts';
 import { createIngestion } from '#ingestion/service.ts';
 import { validateSome } from '#ingestion/validation/step.ts';
-import type { Pool } from '#platform/postgres.ts';
+import { inTransaction, type Pool } from '#platform/postgres.ts';
 import { insertMessages } from '#support/insert-messages.ts';
 import * as people from '#support/log-people.ts';
 import { onEachEngine } from '#support/postgres.ts';
@@ -19,7 +19,8 @@ const dayS = 24 * hourS;
 const [plant, meter] = ['p1', 'p1-m'];
 /** Of the second day these hours are told late. */
 const missing = { from: 26, to: 29 };
-const lastHour = 31;
+/** The last of its day, which is then added up. */
+const lastHour = 47;
 const limits = { validationHours: 7, validationPages: 100 };
 
 /** Wh at a turn of a quarter: every hour of the day runs at a pace of its own, odd on the second. */
@@ -55,9 +56,12 @@ const stages: readonly Stage[] = [
   { deliver: between(missing.from, missing.to), atS: t0 + (lastHour + 5) * hourS + dayS },
 ];
 
+/** Without `state`, which falls due between two steps or not. */
+const kinds = people.rulesOfTest.kinds.filter((kind) => kind !== 'state');
+
 const drafts = (): SignedDraft[] => [
-  people.genesis({ deadlineS: hourS }),
-  ...people.simplePlant(plant),
+  people.genesis({ deadlineS: hourS, kinds }),
+  ...people.simplePlant(plant, { source: 'wind' }),
 ];
 
 interface World {
@@ -92,6 +96,15 @@ async function methods(pool: Pool): Promise<string[]> {
   return rows.map(({ method }) => method);
 }
 
+/** What was said of the day's last hour, version by version, and of which entry. */
+async function lastVerdicts(pool: Pool): Promise<{ codes: string[]; entry: number }[]> {
+  const rows = await pool.rows<{ findings: { code: string }[]; entry: number }>(
+    `select findings, entry_index as entry from hour_verdict where start = $1 order by version`,
+    [t0 + lastHour * hourS],
+  );
+  return rows.map(({ findings, entry }) => ({ entry, codes: findings.map(({ code }) => code) }));
+}
+
 async function chartSum(pool: Pool, from: number, to: number): Promise<number> {
   const { sum } = await pool.row<{ sum: number }>(
     `select sum(value)::bigint as sum from chart_hour where start >= $1 and start < $2`,
@@ -100,7 +113,7 @@ async function chartSum(pool: Pool, from: number, to: number): Promise<number> {
   return sum;
 }
 
-onEachEngine('the hourly series for charts', (start) => {
+onEachEngine('the hourly series for charts', (start, engine) => {
   test('fills gaps, marked, and no certificate is another with it or without', async () => {
     const entered = drafts();
     const { pool } = await start();
@@ -141,6 +154,11 @@ onEachEngine('the hourly series for charts', (start) => {
     expect(sums[3]).toBe(ran(missing.from, missing.to));
     expect(await chartSum(pool, 0, lastHour + 1)).toBe(ran(0, lastHour + 1));
 
+    // An hour that nobody touched is judged again for what came of those before it.
+    const [first, second, ...more] = await lastVerdicts(pool);
+    expect([first?.codes, second?.codes, more]).toEqual([['daily'], [], []]);
+    expect(second?.entry).toBe(first?.entry);
+
     const bare = await start();
     await bare.pool.run(`drop table chart_hour, hour_verdict, validation_due, validation_progress`);
     const uncharted = await runWorld(entered, {
@@ -155,6 +173,29 @@ onEachEngine('the hourly series for charts', (start) => {
     expect(uncharted).toEqual(charted);
     expect(charted.length).toBeGreaterThan(lastHour);
   });
+
+  // Locks prove nothing on the embedded engine, which has one session.
+  if (engine === 'postgres') {
+    test('is kept by one process at a time, and judges each hour once', async () => {
+      const { pool, anotherPool } = await start();
+      const { enter, stepAt } = createTestLedger(pool);
+      await enter(...drafts());
+      await insertMessages(
+        pool,
+        between(0, 3).map((text) => ({ jws: text })),
+      );
+      await stepAt(t0 + 4 * hourS);
+      const nowS = t0 + 4 * hourS;
+      await inTransaction(anotherPool(1), async (sql) => {
+        await sql.rows(`select * from validation_progress for update`);
+        expect(await validateSome(pool, limits, { nowS })).toBe(0);
+      });
+      expect(await validateSome(pool, limits, { nowS })).toBe(3);
+      expect(await validateSome(pool, limits, { nowS })).toBe(0);
+      const stopped = AbortSignal.abort();
+      expect(await validateSome(pool, limits, { nowS, signal: stopped })).toBe(0);
+    });
+  }
 
   test('refuses what is not marked as one of three', async () => {
     const { pool } = await start();
