@@ -1,10 +1,11 @@
-import { specOf, type SpecOf } from '#core/certificate/kinds.ts';
+import { registerShape } from '#core/certificate/kinds.ts';
 import { parseRecords } from '#core/energy/evidence-file.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
-import { parseMeterRecord, type MeterRecord } from '#core/energy/meter-record.ts';
+import { parseMeterRecord, roleShape, type MeterRecord } from '#core/energy/meter-record.ts';
 import { isTrustworthy, type Reading } from '#core/energy/message.ts';
 import type { HourContext, MeterQuestion } from '#core/energy/validation/question.ts';
 import type { Thresholds } from '#core/energy/validation/thresholds.ts';
+import { id, record } from '#core/shape.ts';
 import type { Sql } from '#platform/postgres.ts';
 import { numbers } from '../columns.ts';
 import type { DueHour } from './due.ts';
@@ -26,9 +27,15 @@ export interface HourInput {
 
 const daySeconds = 24 * hourSeconds;
 
-const plantsSql = `select plant_id, spec from plant where plant_id = any($1::integer[])`;
+const plantsSql = `
+  select plant_id, (spec -> 'capacityW')::bigint as "capacityW",
+         (spec -> 'latitude')::bigint as latitude, (spec -> 'longitude')::bigint as longitude,
+         spec ->> 'source' as source
+    from plant where plant_id = any($1::integer[])`;
 const metersSql = `
-  select meter_id, meter, spec from meter where plant_id = any($1::integer[])`;
+  select meter_id, meter, spec ->> 'role' as role, spec -> 'registers' as registers,
+         spec ->> 'point' as point
+    from meter where plant_id = any($1::integer[])`;
 /** As the latest version of each hour has them. */
 const recordsSql = `
   select w.plant_id, w.start, h.entry_index, r.records
@@ -38,29 +45,48 @@ const recordsSql = `
             where v.plant_id = w.plant_id and v.start = w.start order by version desc limit 1) h
          join hour_record r on r.entry_index = h.entry_index`;
 
-interface Register {
-  readonly plants: ReadonlyMap<number, SpecOf<'plant'>>;
-  readonly meters: ReadonlyMap<
-    string,
-    { readonly meterId: number; readonly spec: SpecOf<'meter'> }
-  >;
+interface PlantRow {
+  readonly plant_id: number;
+  readonly capacityW: number;
+  /** 1e-7 degrees. */
+  readonly latitude: number;
+  readonly longitude: number;
+  readonly source: string;
 }
+
+interface MeterRow {
+  readonly meter_id: number;
+  readonly meter: string;
+  readonly role: unknown;
+  readonly registers: unknown;
+  readonly point: string | null;
+}
+
+interface Register {
+  readonly plants: ReadonlyMap<number, PlantRow>;
+  readonly meters: ReadonlyMap<string, Pick<MeterQuestion, 'spec'> & { readonly meterId: number }>;
+}
+
+const registersShape = record(id, registerShape, { min: 1, max: 16 });
 
 async function readRegister(sql: Sql, plantIds: readonly number[]): Promise<Register> {
   const ids = numbers(plantIds);
-  const plants = await sql.rows<{ plant_id: number; spec: unknown }>(plantsSql, [ids]);
-  const meters = await sql.rows<{ meter_id: number; meter: string; spec: unknown }>(metersSql, [
-    ids,
-  ]);
+  const plants = await sql.rows<PlantRow>(plantsSql, [ids]);
+  const meters = await sql.rows<MeterRow>(metersSql, [ids]);
   return {
-    plants: new Map(plants.map(({ plant_id, spec }) => [plant_id, specOf.plant.parse(spec)])),
-    meters: new Map(
-      meters.map(({ meter, meter_id, spec }) => [
-        meter,
-        { meterId: meter_id, spec: specOf.meter.parse(spec) },
-      ]),
-    ),
+    plants: new Map(plants.map((plant) => [plant.plant_id, plant])),
+    meters: new Map(meters.map((row) => [row.meter, meterOf(row)])),
   };
+}
+
+function meterOf({ meter_id, meter, role, registers, point }: MeterRow) {
+  const spec = {
+    meter,
+    role: roleShape.parse(role, 'role'),
+    registers: registersShape.parse(registers, 'registers'),
+    ...(point !== null && { point }),
+  };
+  return { meterId: meter_id, spec };
 }
 
 interface SealedRecords {
@@ -141,7 +167,7 @@ function uniqueHours(hours: readonly DueHour[]): DueHour[] {
 }
 
 function contextOf(
-  { capacityW, latitude, longitude, source }: SpecOf<'plant'>,
+  { capacityW, latitude, longitude, source }: PlantRow,
   start: number,
   thresholds: Thresholds,
 ): HourContext {

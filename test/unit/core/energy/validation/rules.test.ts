@@ -272,6 +272,19 @@ describe('each rule that informs', () => {
     expect(found(meter({ readings: fallen }), night)).toEqual([]);
   });
 
+  it('a day is not added up over an exchange, nor without both of its turns', () => {
+    const context = { ...hydro, start: lastHour };
+    const whole = day(100_000, 200_000);
+    if (whole === undefined) throw new Error('no day');
+    const readings = quarters(lastHour, 100);
+    expect(found(meter({ readings, day: whole }), context)).toHaveLength(1);
+    const hours = whole.hours.map((hour, i) =>
+      i === 5 ? { ...hour, verdicts: ['exchange' as const] } : hour,
+    );
+    expect(found(meter({ readings, day: { ...whole, hours } }), context)).toEqual([]);
+    expect(found(meter({ readings }), context)).toEqual([]);
+  });
+
   it('a coarse register may show one step too much', () => {
     const registers = { exportWh: { ...exportWh, multiplier: 1000 } };
     const spec = { meter: 'M', role: 'production', registers } as const;
