@@ -142,7 +142,7 @@ onEachEngine('a device that was offline for three days', (start) => {
     fleet = await startFleetNetwork(pool, { plants, faults, root });
     await fleet.runTo(lastLookS);
     before = await proofFiles(fleet.folder.proofs);
-  }, 300_000);
+  }, 600_000);
   afterAll(async () => {
     await fleet.stop();
   });

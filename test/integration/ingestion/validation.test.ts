@@ -88,7 +88,7 @@ onEachEngine('validation of the simulated fleet', (start, engine) => {
     await fleet.runTo(hour + hourSeconds, 900);
     await fleet.runTo(sealedS);
     await whenJudged(pool);
-  }, 300_000);
+  }, 600_000);
   afterAll(async () => {
     await fleet.stop();
   });
