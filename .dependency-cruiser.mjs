@@ -111,6 +111,20 @@ export default {
       from: { path: '^services/core/energy/' },
       to: { path: '^services/core/certificate/' },
     },
+    {
+      name: 'what-informs-certifies-nothing',
+      comment: 'Estimates and the rules that inform people are for charts and screens (D4.2).',
+      severity: 'error',
+      from: {
+        path: '^services/(ledger|witness|registry|core/(certificate|energy))/',
+        pathNot: '^services/core/energy/validation/',
+      },
+      to: {
+        path: '^services/core/energy/(estimate\\.ts|validation/)',
+        // The log's rules hold the thresholds of both.
+        pathNot: '/validation/thresholds\\.ts$',
+      },
+    },
     stays('platform-imports-core', '^services/platform/', {
       allowed: '^services/(core|platform)/',
       because: 'The platform serves every service and so knows none.',

@@ -4,6 +4,7 @@ import type { RegisterOptions } from './entering.ts';
 import type { AskOptions } from './enrolment.ts';
 import type { EndKeyOptions } from './meter-life.ts';
 import type { StatusOptions } from './meter-status.ts';
+import type { VerdictOptions } from './meter-verdicts.ts';
 import type { MeterKeyOptions } from './register.ts';
 import { thumbprintMark } from './thumbprint.ts';
 
@@ -57,6 +58,18 @@ function addLife(meter: Command, to: Terminal, done: Done): void {
     .action(async (id: string | undefined, options: StatusOptions) => {
       const { showMeterStatus } = await import('./meter-status.ts');
       done(await showMeterStatus(id, options, to));
+    });
+  meter
+    .command('verdicts')
+    .description('what validation says of sealed hours')
+    .argument('[meter]', 'id of a meter; all of them by default')
+    .requiredOption(where, whereHelp)
+    .option('--since <duration>', 'how far back', '7d')
+    .option('--clean', 'also hours of which nothing is said')
+    .option('--json', 'one JSON object a line')
+    .action(async (id: string | undefined, options: VerdictOptions) => {
+      const { showVerdicts } = await import('./meter-verdicts.ts');
+      done(await showVerdicts(id, options, to));
     });
   meter
     .command('exchange')

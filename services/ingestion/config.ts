@@ -52,6 +52,8 @@ export const defaultIngestionLimits: IngestionLimits = {
   unsignedKeptS: 30 * 86_400,
   rollupEveryMs: 5_000,
   rollupBatches: 1_000,
+  validationHours: 20,
+  validationPages: 200,
   outboxKeptS: 86_400,
   outboxKeptRows: 100_000,
   sweepRows: 10_000,

@@ -4,8 +4,9 @@ import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { rest } from '#platform/rest.ts';
 import { rollUp } from './rollup.ts';
+import { validateSome, type ValidationLimits } from './validation/step.ts';
 
-export interface HousekeepingLimits {
+export interface HousekeepingLimits extends ValidationLimits {
   /** A pause lets touches of the same hours gather, so that each is computed once for many. */
   readonly rollupEveryMs: number;
   readonly rollupBatches: number;
@@ -35,7 +36,7 @@ export interface Housekeeping {
 }
 
 /**
- * What ingestion does when nobody waits: roll-ups, and rows whose time is over. In real time, since
+ * What ingestion does when nobody waits: roll-ups, validation, and rows whose time is over. In real time, since
  * it paces the load on the machine. A failing database is tried again; anything else is an error of
  * ours, told to `onDeath`.
  */
@@ -71,6 +72,7 @@ export function startHousekeeping(
       await pool.run(sweepQuarantineSql, [nowS - limits.unsignedKeptS, limits.sweepRows]);
     }
     if (context.keepRollups) await rollUp(pool, limits.rollupBatches);
+    await validateSome(pool, limits, { nowS: clock.nowS(), signal: stopping.signal });
   };
 
   const work = async (): Promise<void> => {

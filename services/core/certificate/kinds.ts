@@ -5,6 +5,7 @@ import type { Infer } from '../shape.ts';
 import { qualityShape, roleShape } from '../energy/meter-record.ts';
 import { ocmfShape } from '../energy/ocmf.ts';
 import { reasonCode } from '../energy/receipt.ts';
+import { validationShape } from '../energy/validation/thresholds.ts';
 import { entryRef } from './entry.ts';
 
 /**
@@ -32,6 +33,8 @@ const rulesMembers = {
   lateAfterS: integer(0),
   /** A `state` entry is due this long after the one before (D3.3); by default a day. */
   stateEveryS: optional(integer(60, 31 * 86_400)),
+  /** Thresholds of the rules that inform people (D4.2): nothing certified depends on them. */
+  validation: optional(validationShape),
   version: integer(1),
 } as const;
 export const rulesBody = object(rulesMembers);

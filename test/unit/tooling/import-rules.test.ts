@@ -32,6 +32,11 @@ const planted: Record<string, readonly (readonly [file: string, target: string])
     ['services/core/tlog/certificate.ts', '../certificate/clean.ts'],
   ],
   'energy-knows-no-certificates': [['services/core/energy/up.ts', '#core/certificate/clean.ts']],
+  'what-informs-certifies-nothing': [
+    ['services/core/certificate/estimates.ts', '#core/energy/estimate.ts'],
+    ['services/core/energy/informed.ts', './validation/clean.ts'],
+    ['services/ledger/informed.ts', '#core/energy/validation/clean.ts'],
+  ],
   'platform-imports-core': [['services/platform/up.ts', '#ledger/clean.ts']],
   'broker-imports-no-service': [['services/broker/side.ts', '#ingestion/clean.ts']],
   'ingestion-imports-no-service': [
@@ -80,6 +85,8 @@ const allowed: readonly (readonly [file: string, target: string])[] = [
   ['services/core/chooses-ok.ts', '#crypto'],
   ['services/core/keys.node.ts', 'node:crypto'],
   ['services/core/certificate/down-ok.ts', '../energy/clean.ts'],
+  ['services/core/certificate/thresholds-ok.ts', '../energy/validation/thresholds.ts'],
+  ['services/ingestion/informs-ok.ts', '#core/energy/validation/clean.ts'],
   ['services/platform/core-ok.ts', '#core/clean.ts'],
   ['services/platform/pg-ok.ts', 'pg'],
   ['services/platform/kafka.ts', 'kafkajs'],
@@ -105,6 +112,9 @@ const clean = [
   ...['tlog', 'energy', 'certificate'].map((room) => `services/core/${room}/clean.ts`),
   ...['clean', 'crypto', 'crypto.browser'].map((name) => `services/core/${name}.node.ts`),
   ...['append-log', 'durable-file', 'folder-lock'].map((name) => `services/platform/${name}.ts`),
+  ...['estimate', 'validation/clean', 'validation/thresholds'].map(
+    (name) => `services/core/energy/${name}.ts`,
+  ),
   'devices/clean.ts',
   'test/support/clean.ts',
 ];
