@@ -19,7 +19,7 @@ export interface Credentials {
 }
 
 const keySql = `
-  select k.key_id, k.jwk, k.last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
+  select k.key_id, k.jwk, least(k.last_t, m.ends_at) as last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
          (s.rules ->> 'lateAfterS')::bigint as late_after_s
     from meter_key k join meter m using (meter_id) join plant p using (plant_id)
          cross join log_setting s

@@ -224,7 +224,7 @@ function hold(
     counts:
       isUsable &&
       rules !== undefined &&
-      whyNotCounted(key, { seq, receivedAt, readings }, rules) === undefined,
+      whyNotCounted({ key, meter }, { seq, receivedAt, readings }, rules) === undefined,
   };
 }
 
