@@ -10,7 +10,7 @@ import { hourSeconds } from '#core/energy/hours.ts';
 import { meterLeaves, meterRecordOf, type MeterRecord } from '#core/energy/meter-record.ts';
 import type { PlantHour } from '#core/energy/plant-hour.ts';
 import { leafHash, treeRoot } from '#core/tlog/tree.ts';
-import type { HourFacts } from './draft.ts';
+import type { HourFacts, RegisterMark } from './draft.ts';
 import type { LatestHour } from './hour-store.ts';
 
 /** Decides what becomes of a plant's hour (D4.3), from rows, without doing any of it. */
@@ -41,6 +41,8 @@ export interface HeldKey {
 export interface HourInput {
   readonly plant: string;
   readonly start: number;
+  /** As it was before anything of this input was read or decided. */
+  readonly register: RegisterMark;
   readonly latest: LatestHour | undefined;
   /** By kid. */
   readonly keys: ReadonlyMap<string, HeldKey>;
