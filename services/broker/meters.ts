@@ -19,7 +19,7 @@ export interface Credentials {
 }
 
 const keySql = `
-  select k.key_id, k.jwk, least(k.last_t, m.ends_at) as last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
+  select k.key_id, k.jwk, k.ocmf is not null as is_ocmf, least(k.last_t, m.ends_at) as last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
          (s.rules ->> 'lateAfterS')::bigint as late_after_s
     from meter_key k join meter m using (meter_id) join plant p using (plant_id)
          cross join log_setting s
@@ -28,6 +28,7 @@ const keySql = `
 interface KeyRow {
   readonly key_id: number;
   readonly jwk: unknown;
+  readonly is_ocmf: boolean;
   readonly last_t: number | null;
   readonly meter: string;
   readonly plant: string;
@@ -81,7 +82,11 @@ export async function authenticateMeter(
   return { meter: key.meter, plant: key.plant };
 }
 
-async function requireSignature({ jws }: ParsedConnect, { jwk }: KeyRow): Promise<void> {
+async function requireSignature({ jws }: ParsedConnect, { jwk, is_ocmf }: KeyRow): Promise<void> {
+  if (is_ocmf) {
+    const way = 'its records come by an external broker or by Kafka';
+    throw new Refused('alg', `a key that signs records in OCMF signs no password: ${way}`);
+  }
   const key = parsePublicJwk(jwk);
   const alg = jws.header.alg === 'EdDSA' ? 'Ed25519' : jws.header.alg;
   if (alg !== key.alg) throw new Refused('alg', `the key is ${key.alg}`);

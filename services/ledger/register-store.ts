@@ -95,3 +95,12 @@ export async function readPlantIds(
   const rows = await sql.rows<{ plant: string; plant_id: number }>(plantIdsSql, [plants]);
   return new Map(rows.map(({ plant, plant_id }) => [plant, plant_id]));
 }
+
+const meterOfKeySql = `
+  select m.meter from meter_key k join meter m using (meter_id) where k.kid = $1`;
+
+/** Undefined for a key that is in no log. */
+export async function readMeterOfKey(sql: Sql, kid: string): Promise<string | undefined> {
+  const [row] = await sql.rows<{ meter: string }>(meterOfKeySql, [kid]);
+  return row?.meter;
+}

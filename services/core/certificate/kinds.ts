@@ -167,6 +167,7 @@ const meterEndMembers = {
   endsAt: instant,
   meter: id,
 } as const;
+export const meterEndBody = object(meterEndMembers);
 export const meterEndSpec = object({ ...meterEndMembers, ...signed });
 export const meterChangeSpec = either(object({ ...meterChangeMembers, ...signed }), meterEndSpec);
 const exchangeMembers = {
