@@ -1,4 +1,6 @@
-import { integer, readConfig, text, type Variables } from '#platform/config.ts';
+import { Refused } from '#core/errors.ts';
+import { integer, optional, path, readConfig, text, type Variables } from '#platform/config.ts';
+import type { BrokerTlsFiles } from './tls.ts';
 
 export interface BrokerLimits {
   readonly connections: number;
@@ -40,6 +42,28 @@ export const brokerVariables = {
     default: 'hourseal-broker',
     pattern: /^[!-~]{1,255}$/,
   }),
+  tlsPort: optional(
+    integer('BROKER_TLS_PORT', {
+      about: 'TCP port on which the broker speaks MQTT over TLS 1.2 or later; empty: on none',
+      unit: '',
+      min: 0,
+      max: 65_535,
+    }),
+  ),
+  tlsCertificateFile: optional(
+    path('BROKER_TLS_CERTIFICATE_FILE', {
+      about: "PEM of the broker's own certificate, with what leads to its root",
+    }),
+  ),
+  tlsKeyFile: optional(
+    path('BROKER_TLS_KEY_FILE', { about: 'PEM of the private key of that certificate' }),
+  ),
+  tlsCaFile: optional(
+    path('BROKER_TLS_CA_FILE', {
+      about:
+        "PEM of authorities that must have signed a meter's certificate; empty: that its key is registered is enough",
+    }),
+  ),
   connections: integer('BROKER_CONNECTIONS', {
     about: 'Connections at one time',
     unit: '',
@@ -53,12 +77,34 @@ export interface BrokerConfig {
   readonly listen: { readonly host: string; readonly port: number };
   readonly audience: string;
   readonly limits: Pick<BrokerLimits, 'connections'>;
+  readonly tls: BrokerTlsFiles | undefined;
 }
 
 /** Refused('config') with everything that is wrong. */
 export function readBrokerConfig(
   environment: Readonly<Record<string, string | undefined>>,
 ): BrokerConfig {
-  const { host, port, audience, connections } = readConfig(brokerVariables, environment);
-  return { listen: { host, port }, audience, limits: { connections } };
+  const config = readConfig(brokerVariables, environment);
+  const { host, port, audience, connections } = config;
+  return { listen: { host, port }, audience, limits: { connections }, tls: tlsOf(config) };
+}
+
+function tlsOf({
+  host,
+  tlsPort,
+  tlsCertificateFile,
+  tlsKeyFile,
+  tlsCaFile,
+}: ReturnType<typeof readConfig<typeof brokerVariables>>): BrokerTlsFiles | undefined {
+  const [port, certificateFile, keyFile] = [tlsPort, tlsCertificateFile, tlsKeyFile];
+  if (port === undefined && (certificateFile ?? keyFile ?? tlsCaFile) === undefined) {
+    return undefined;
+  }
+  if (port === undefined || certificateFile === undefined || keyFile === undefined) {
+    throw new Refused(
+      'config',
+      'configuration: BROKER_TLS_PORT, BROKER_TLS_CERTIFICATE_FILE and BROKER_TLS_KEY_FILE go together',
+    );
+  }
+  return { listen: { host, port }, certificateFile, keyFile, caFile: tlsCaFile };
 }

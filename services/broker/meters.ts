@@ -10,16 +10,19 @@ import { parsePublicJwk } from '#core/keys.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { verifierOf } from '#platform/verify.ts';
 import type { Access } from './access.ts';
+import type { ShownCertificate } from './tls.ts';
 
 /** What somebody shows who wants to connect. */
 export interface Credentials {
   readonly clientId: string;
   readonly userName: string | undefined;
   readonly password: Uint8Array | undefined;
+  /** What it showed on a connection over TLS. */
+  readonly certificate?: ShownCertificate | undefined;
 }
 
 const keySql = `
-  select k.key_id, k.jwk, k.last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
+  select k.key_id, k.jwk, k.ocmf is not null as is_ocmf, least(k.last_t, m.ends_at) as last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
          (s.rules ->> 'lateAfterS')::bigint as late_after_s
     from meter_key k join meter m using (meter_id) join plant p using (plant_id)
          cross join log_setting s
@@ -28,6 +31,7 @@ const keySql = `
 interface KeyRow {
   readonly key_id: number;
   readonly jwk: unknown;
+  readonly is_ocmf: boolean;
   readonly last_t: number | null;
   readonly meter: string;
   readonly plant: string;
@@ -64,7 +68,10 @@ export async function authenticateMeter(
   credentials: Credentials,
   { audience, nowS }: { readonly audience: string; readonly nowS: number },
 ): Promise<Access> {
-  const { clientId, userName, password } = credentials;
+  const { certificate, clientId, userName, password } = credentials;
+  if (password === undefined && certificate !== undefined) {
+    return byCertificate(pool, { certificate, clientId, userName }, nowS);
+  }
   if (password === undefined) throw new Refused('form', 'no password');
   if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
   const parsed = parseConnect(password);
@@ -74,15 +81,53 @@ export async function authenticateMeter(
   const reliableClock = key.clock !== 'unreliable';
   if (key.meter !== clientId) throw new Refused('subject', `a key of ${key.meter}`);
   checkConnect(parsed.connect, { audience, meter: key.meter, nowS, reliableClock });
-  if (key.last_t !== null && nowS > key.last_t + key.late_after_s) {
-    throw new Refused('key', 'the key has ended');
-  }
+  requireUsable(key, nowS);
   await useJti(pool, parsed.connect, { keyId: key.key_id, nowS });
   return { meter: key.meter, plant: key.plant };
 }
 
-async function requireSignature({ jws }: ParsedConnect, { jwk }: KeyRow): Promise<void> {
-  const key = parsePublicJwk(jwk);
+/**
+ * The handshake has shown that the client holds the private key of its certificate. The register says
+ * which meter that is; what the certificate says of its subject is nobody's word.
+ */
+async function byCertificate(
+  pool: Pool,
+  {
+    certificate,
+    clientId,
+    userName = clientId,
+  }: { certificate: ShownCertificate; clientId: string; userName: string | undefined },
+  nowS: number,
+): Promise<Access> {
+  if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
+  const { validFromS, validToS } = certificate;
+  // Not `nowS < … || …`: a date that cannot be read is valid never.
+  if (!(validFromS <= nowS && nowS <= validToS)) {
+    throw new Refused('certificate', 'the certificate is not valid now');
+  }
+  const [key] = await pool.rows<KeyRow>(keySql, [certificate.key.kid]);
+  if (key === undefined) throw new Refused('key', 'no such key is registered');
+  requireOwnFormat(key);
+  if (key.meter !== clientId) throw new Refused('subject', `a key of ${key.meter}`);
+  requireUsable(key, nowS);
+  return { meter: key.meter, plant: key.plant };
+}
+
+function requireUsable({ last_t, late_after_s }: KeyRow, nowS: number): void {
+  if (last_t !== null && nowS > last_t + late_after_s) {
+    throw new Refused('key', 'the key has ended');
+  }
+}
+
+function requireOwnFormat({ is_ocmf }: KeyRow): void {
+  if (!is_ocmf) return;
+  const way = 'its records come by an external broker or by Kafka';
+  throw new Refused('alg', `a key that signs records in OCMF lets nobody in here: ${way}`);
+}
+
+async function requireSignature({ jws }: ParsedConnect, row: KeyRow): Promise<void> {
+  requireOwnFormat(row);
+  const key = parsePublicJwk(row.jwk);
   const alg = jws.header.alg === 'EdDSA' ? 'Ed25519' : jws.header.alg;
   if (alg !== key.alg) throw new Refused('alg', `the key is ${key.alg}`);
   if (!(await verifierOf(key)(jws.signingInput, jws.signature))) {

@@ -1,16 +1,18 @@
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Aedes, type Client, type ConnectPacket, type PublishPacket } from 'aedes';
 import { Failed, Refused } from '#core/errors.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Intake } from '#platform/intake.ts';
-import { addressOf, listenOn, type ListenAddress } from '#platform/listen.ts';
+import type { ListenAddress } from '#platform/listen.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
 import { checkPublication, maySubscribe, type Access } from './access.ts';
 import { defaultBrokerLimits, type BrokerLimits } from './config.ts';
 import { authenticateMeter } from './meters.ts';
+import { createListeners } from './listeners.ts';
 import { createPacketGuard } from './packet-guard.ts';
+import { certificateOf, type BrokerTls } from './tls.ts';
 
 export interface BrokerContext {
   readonly listen: ListenAddress;
@@ -21,13 +23,16 @@ export interface BrokerContext {
   readonly intake: Intake;
   readonly logger: Logger;
   readonly limits?: Partial<BrokerLimits>;
+  /** Where it listens for TLS as well. */
+  readonly tls?: BrokerTls | undefined;
 }
 
 export interface Broker extends Service {
   /** Sends to whoever is connected and has subscribed (QoS 1); resolves when it was handed over. */
   readonly publish: (topic: string, bytes: Uint8Array) => Promise<void>;
-  /** The TCP port, once started. */
+  /** The TCP port, once started, and that of TLS. */
   readonly port: () => number;
+  readonly tlsPort: () => number | undefined;
   readonly connections: () => number;
 }
 
@@ -47,39 +52,32 @@ export function createBroker(context: BrokerContext): Broker {
   const meters = new WeakMap<Client, Access>();
   const aedes = createAedes(limits, meters, context);
   routeNothingFromClients(aedes);
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    guard(socket, limits);
-    aedes.handle(socket);
+  const listeners = createListeners({
+    ...context,
+    limits,
+    serve: (socket) => {
+      guard(socket, limits);
+      aedes.handle(socket);
+    },
   });
-  server.maxConnections = limits.connections;
-  server.on('drop', () => logger.warn('a connection beyond the limit was dropped'));
   aedes.on('clientError', (client, error) => {
     logger.info({ meter: client.id, why: error.message }, 'connection closed');
   });
   aedes.on('connectionError', (_client, error) => {
     logger.info({ why: error.message }, 'connection refused');
   });
-  let died: (error: Error) => void = () => undefined;
   return {
-    died: new Promise((resolve) => {
-      died = resolve;
-    }),
+    died: listeners.died,
     start: async () => {
       await aedes.listen();
-      await listenOn(server, context.listen);
-      server.on('error', (error) => {
-        died(error);
-      });
+      await listeners.start();
     },
     stop: async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = listeners.close();
       await new Promise<void>((resolve) => {
         aedes.close(resolve);
       });
-      for (const socket of sockets) socket.destroy();
+      listeners.destroyAll();
       await closed;
     },
     publish: (topic, payload) =>
@@ -91,7 +89,8 @@ export function createBroker(context: BrokerContext): Broker {
           else resolve();
         });
       }),
-    port: () => addressOf(server).port,
+    port: listeners.port,
+    tlsPort: listeners.tlsPort,
     connections: () => aedes.connectedClients,
   };
 }
@@ -155,7 +154,7 @@ function routeNothingFromClients(aedes: Aedes): void {
 type Authenticate = Aedes['authenticate'];
 
 function authenticator(
-  { database, audience, clock, logger }: BrokerContext,
+  { database, audience, clock, logger, tls }: BrokerContext,
   state: {
     readonly limits: BrokerLimits;
     readonly meters: WeakMap<Client, Access>;
@@ -172,7 +171,9 @@ function authenticator(
     if (connecting >= state.limits.connecting) throw new Failed('busy', 'too many connect at once');
     connecting++;
     try {
-      const credentials = { clientId: client.id, userName, password };
+      // A password alone decides where there is one, also for whoever shows a certificate to others.
+      const certificate = password === undefined ? certificateOf(client.conn, tls?.ca) : undefined;
+      const credentials = { certificate, clientId: client.id, userName, password };
       const circumstances = { audience, nowS: clock.nowS() };
       state.meters.set(client, await authenticateMeter(database, credentials, circumstances));
     } finally {

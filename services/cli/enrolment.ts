@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { toBase64Url } from '#core/bytes.ts';
-import { signAction } from '#core/certificate/entry.ts';
 import { createEnrolment, enrolmentLimitBytes } from '#core/certificate/enrolment.ts';
 import { instantText } from '#core/energy/hours.ts';
 import { Refused } from '#core/errors.ts';
@@ -8,23 +7,15 @@ import { parseDuration } from '#devices/fault-plan.ts';
 import {
   listEnrolments,
   listLimitRows,
-  readPending,
   refuseEnrolment,
   requestEnrolment,
   type EnrolmentState,
 } from '#ledger/enrolment-store.ts';
+import { approveEnrolment as enterEnrolled } from '#ledger/meter-desk.ts';
 import { readKeyFile } from '#platform/keys.ts';
 import { exitCodes, type Style, type Terminal } from '#platform/terminal.ts';
-import {
-  accountKey,
-  enter,
-  inDatabase,
-  inInstallation,
-  issuerKey,
-  type RegisterOptions,
-} from './entering.ts';
+import { atDesk, inDatabase, type RegisterOptions } from './entering.ts';
 import { readLimited, writeNewFile } from './read-file.ts';
-import { ownerOf } from './register.ts';
 
 /** Enrolment (D3.3 `key`): the meter asks, the operator approves or refuses. */
 
@@ -86,18 +77,7 @@ export function approveEnrolment(
   options: RegisterOptions,
   terminal: Terminal,
 ): Promise<number> {
-  return inInstallation(options, async (installation) => {
-    const { pool, clock, ledger } = installation;
-    const { spec, origin, auth } = await readPending(pool, kid, { nowS: clock.nowS() });
-    const { plants } = await ledger.settings();
-    const signers = [
-      await issuerKey(installation),
-      await accountKey(installation, ownerOf(plants, spec.plant)),
-    ];
-    const action = { kind: 'key', origin, spec };
-    const others = signers.map((signer) => signAction(signer, action));
-    await enter(installation, [{ kind: 'key', spec, auth: [auth, ...others] }], terminal);
-  });
+  return atDesk(options, terminal, async (desk) => [await enterEnrolled(desk, kid)]);
 }
 
 /** `hourseal meter refuse`. */

@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { toBase64Url } from '#core/bytes.ts';
 import type { SignedDraft } from '#core/certificate/entry.ts';
 import { Refused } from '#core/errors.ts';
 import type { Signer } from '#core/signer.ts';
@@ -8,7 +6,10 @@ import { manualClock, systemClock } from '#platform/clock.ts';
 import { createPool } from '#platform/postgres.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
 import { readDemoState } from '#standalone/demo-state.ts';
-import { openInstallation, type Installation } from '#standalone/installation.ts';
+import type { Entered, MeterDesk } from '#ledger/meter-desk.ts';
+import type { DataFolder } from '#standalone/data-folder.ts';
+import { attachInstallation, openInstallation } from '#standalone/installation.ts';
+import type { Installation } from '#standalone/installation.ts';
 import { readNewestKey } from '#standalone/key-ring.ts';
 
 /** What every command that enters something into the log of an installation shares. */
@@ -16,15 +17,15 @@ export interface RegisterOptions {
   readonly data: string;
 }
 
-/** How long a signature made by these commands may wait to be entered, seconds. */
-const signatureLifeS = 86_400;
-
 export async function inInstallation(
   { data }: RegisterOptions,
   work: (installation: Installation) => Promise<void>,
+  explain: (inUse: Refused) => Refused = needsStopped,
 ): Promise<number> {
   const databaseUrl = process.env.DATABASE_URL;
-  const installation = await openInstallation(data, { databaseUrl });
+  const installation = await openInstallation(data, { databaseUrl }).catch((error: unknown) => {
+    throw isInUse(error) ? explain(error) : error;
+  });
   try {
     await work(installation);
     return exitCodes.verified;
@@ -42,7 +43,7 @@ export async function inDatabase(
   work: (tables: Pick<Installation, 'pool' | 'clock'>) => Promise<void>,
 ): Promise<number> {
   const databaseUrl = process.env.DATABASE_URL;
-  if (databaseUrl === undefined) return inInstallation(options, work);
+  if (databaseUrl === undefined) return inInstallation(options, work, advised);
   const demo = await readDemoState({ path: options.data });
   const pool = createPool(databaseUrl, { applicationName: 'hourseal' });
   try {
@@ -53,9 +54,69 @@ export async function inDatabase(
   }
 }
 
-/** Everything of a spec that a signature adds: a nonce of its own and a short life. */
-export function once({ clock }: Installation): { nonce: string; notAfter: number } {
-  return { nonce: toBase64Url(randomBytes(16)), notAfter: clock.nowS() + signatureLifeS };
+function needsStopped(cause: Refused): Refused {
+  return new Refused(cause.code, `${cause.message}: this command needs it stopped`, { cause });
+}
+
+function isInUse(error: unknown): error is Refused {
+  return error instanceof Refused && error.code === 'folder-in-use';
+}
+
+/** What enters into the log of an installation, stopped or running. */
+export interface OpenDesk extends MeterDesk {
+  readonly folder: Pick<DataFolder, 'keys' | 'secrets'>;
+}
+
+/**
+ * Enters into the log, and says what. A stopped installation is opened, and what was entered is
+ * published. Beside a running one the database's own lock gives the entries their place, and whoever
+ * runs publishes them; that needs a database server, since an embedded one belongs to its process.
+ */
+export async function atDesk(
+  { data }: RegisterOptions,
+  terminal: Terminal,
+  work: (desk: OpenDesk) => Promise<readonly Entered[]>,
+): Promise<number> {
+  const databaseUrl = process.env.DATABASE_URL;
+  const say = (entered: readonly Entered[]): number => {
+    for (const { index, kind } of entered) terminal.out(`entry ${index}: ${kind}\n`);
+    return (entered.at(-1)?.index ?? -1) + 1;
+  };
+  try {
+    const installation = await openInstallation(data, { databaseUrl });
+    try {
+      await publish(installation, say(await work(deskOf(installation))), terminal);
+    } finally {
+      await installation.close();
+    }
+  } catch (error) {
+    if (!isInUse(error)) throw error;
+    if (databaseUrl === undefined) throw advised(error);
+    const beside = await attachInstallation(data, databaseUrl);
+    try {
+      say(await work(deskOf(beside)));
+    } finally {
+      await beside.close();
+    }
+  }
+  return exitCodes.verified;
+}
+
+function deskOf(installation: Omit<OpenDesk, 'keys'>): OpenDesk {
+  const { clock, folder, ledger, pool } = installation;
+  return {
+    ...{ clock, folder, ledger, pool },
+    keys: {
+      issuer: () => issuerKey({ folder }),
+      account: (account) => accountKey({ folder }, account),
+    },
+  };
+}
+
+function advised(cause: Refused): Refused {
+  const advice =
+    'stop it first, or run the installation on a database server (DATABASE_URL), beside which this works';
+  return new Refused(cause.code, `${cause.message}: ${advice}`, { cause });
 }
 
 /** Enters all or nothing, a second draft may rest on the first, and publishes what it entered. */
@@ -91,15 +152,20 @@ export async function publish(
   size: number,
   terminal: Terminal,
 ): Promise<void> {
+  if (size === 0) return;
   const { publishedSize } = await ledger.step();
   if (publishedSize >= size) return;
   terminal.out('entered, and published as soon as a quorum of witnesses has cosigned it\n');
 }
 
-export function issuerKey({ folder }: Installation): Promise<Signer> {
+interface WithKeys {
+  readonly folder: Pick<DataFolder, 'keys'>;
+}
+
+export function issuerKey({ folder }: WithKeys): Promise<Signer> {
   return readNewestKey(folder.keys, 'issuing-body');
 }
 
-export function accountKey({ folder }: Installation, account: string): Promise<Signer> {
+export function accountKey({ folder }: WithKeys, account: string): Promise<Signer> {
   return readNewestKey(join(folder.keys, 'accounts'), account);
 }

@@ -3,7 +3,8 @@ import { Failed } from '#core/errors.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { Terminal } from '#platform/terminal.ts';
 import type { Installation } from '#standalone/installation.ts';
-import { enter, inInstallation, issuerKey, once, type RegisterOptions } from './entering.ts';
+import { once } from '#ledger/meter-desk.ts';
+import { enter, inInstallation, issuerKey, type RegisterOptions } from './entering.ts';
 
 export interface FreezeOptions extends RegisterOptions {
   readonly reason: string;

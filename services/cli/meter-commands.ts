@@ -2,10 +2,10 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { Terminal } from '#platform/terminal.ts';
 import type { RegisterOptions } from './entering.ts';
 import type { AskOptions } from './enrolment.ts';
-import type { EndKeyOptions } from './meter-life.ts';
+import type { EndKeyOptions, EndMeterOptions } from './meter-life.ts';
+import type { MeterKeyOptions } from './meter-key.ts';
 import type { StatusOptions } from './meter-status.ts';
 import type { VerdictOptions } from './meter-verdicts.ts';
-import type { MeterKeyOptions } from './register.ts';
 import { thumbprintMark } from './thumbprint.ts';
 
 type Done = (code: number) => void;
@@ -28,8 +28,8 @@ function addRegister(meter: Command, to: Terminal, done: Done): void {
     .argument('<file>', 'the meter, as FORMATS.md describes it')
     .requiredOption(where, whereHelp)
     .action(async (file: string, options: RegisterOptions) => {
-      const { addMeter } = await import('./register.ts');
-      done(await addMeter(file, options, to));
+      const { enterMeter } = await import('./register.ts');
+      done(await enterMeter(file, options, to));
     });
   meter
     .command('key')
@@ -41,9 +41,13 @@ function addRegister(meter: Command, to: Terminal, done: Done): void {
     .option('--request <file>', 'with --public: where to write what the meter must sign')
     .option('--signature <file>', 'with --request: the 64 bytes that the meter made of it')
     .option('--not-before <seconds>', 'Unix time from which the key signs; now by default', count)
+    .option('--format <name>', 'what the key signs: hourseal, or ocmf', 'hourseal')
+    .option('--serial <device>', 'ocmf: the device as its records name it')
+    .option('--after <page>', 'ocmf: the last page that does not count', whole)
+    .option('--context <letter>', 'ocmf: pages that count, T (transactions) or F (fiscal)', 'T')
     .action(async (id: string, options: MeterKeyOptions) => {
-      const { addMeterKey } = await import('./register.ts');
-      done(await addMeterKey(id, options, to));
+      const { enterMeterKey } = await import('./meter-key.ts');
+      done(await enterMeterKey(id, options, to));
     });
 }
 
@@ -77,8 +81,28 @@ function addLife(meter: Command, to: Terminal, done: Done): void {
     .argument('<file>', 'the exchange, as FORMATS.md describes it')
     .requiredOption(where, whereHelp)
     .action(async (file: string, options: RegisterOptions) => {
-      const { exchangeMeter } = await import('./meter-life.ts');
-      done(await exchangeMeter(file, options, to));
+      const { enterExchange } = await import('./meter-life.ts');
+      done(await enterExchange(file, options, to));
+    });
+  meter
+    .command('change')
+    .description('enter what changed of a meter: its class, clock or metering point')
+    .argument('<file>', 'the change, as FORMATS.md describes it')
+    .requiredOption(where, whereHelp)
+    .action(async (file: string, options: RegisterOptions) => {
+      const { enterChange } = await import('./meter-life.ts');
+      done(await enterChange(file, options, to));
+    });
+  meter
+    .command('end')
+    .description('end a meter, for ever: no hour waits for it or counts it any more')
+    .argument('<meter>', 'id of the meter')
+    .requiredOption(where, whereHelp)
+    .requiredOption('--closing <values>', 'what its registers show, as exportWh=1234,importWh=5')
+    .option('--at <seconds>', 'Unix time at which they showed it; now by default', whole)
+    .action(async (id: string, options: EndMeterOptions) => {
+      const { enterEnd } = await import('./meter-life.ts');
+      done(await enterEnd(id, options, to));
     });
   meter
     .command('end-key')
@@ -88,8 +112,8 @@ function addLife(meter: Command, to: Terminal, done: Done): void {
     .requiredOption('--last-seq <n>', 'number of its last good message; 0 for none', whole)
     .requiredOption('--last-t <seconds>', 'Unix time of its last good reading', whole)
     .action(async (kid: string, options: EndKeyOptions) => {
-      const { endKey } = await import('./meter-life.ts');
-      done(await endKey(kid, options, to));
+      const { enterKeyEnd } = await import('./meter-life.ts');
+      done(await enterKeyEnd(kid, options, to));
     });
 }
 

@@ -1,30 +1,62 @@
-import { signedDraft } from '#core/certificate/entry.ts';
-import { exchangeBody } from '#core/certificate/kinds.ts';
+import { exchangeBody, meterChangeBody } from '#core/certificate/kinds.ts';
 import { Refused } from '#core/errors.ts';
-import { readMeterOfKey } from '#ingestion/meter-status.ts';
+import { changeMeter, endKey, endMeter, exchangeMeter } from '#ledger/meter-desk.ts';
 import type { Terminal } from '#platform/terminal.ts';
-import type { Installation } from '#standalone/installation.ts';
-import { accountKey, enter, inInstallation, issuerKey, once } from './entering.ts';
-import type { RegisterOptions } from './entering.ts';
-import { ownerOf, readJson } from './register.ts';
+import { atDesk, type RegisterOptions } from './entering.ts';
+import { readJson } from './register.ts';
 
-/** What happens to a meter and to its keys after they were entered (D3.3 `exchange`, `key-end`). */
+/** What happens to a meter and to its keys after they were entered (D3.3). */
 
 /** `hourseal meter exchange`: the old device's closing values, the new one's opening values. */
-export async function exchangeMeter(
+export async function enterExchange(
   file: string,
   options: RegisterOptions,
   terminal: Terminal,
 ): Promise<number> {
   const exchange = await readJson(file, exchangeBody);
-  return inInstallation(options, (installation) =>
-    enterOfMeter(installation, {
-      meter: exchange.meter,
-      kind: 'exchange',
-      spec: exchange,
-      terminal,
-    }),
-  );
+  return atDesk(options, terminal, async (desk) => [await exchangeMeter(desk, exchange)]);
+}
+
+/** `hourseal meter change`: its class, clock or metering point. */
+export async function enterChange(
+  file: string,
+  options: RegisterOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const change = await readJson(file, meterChangeBody);
+  return atDesk(options, terminal, async (desk) => [await changeMeter(desk, change)]);
+}
+
+export interface EndMeterOptions extends RegisterOptions {
+  /** Such as `exportWh=1234,importWh=5`. */
+  readonly closing: string;
+  /** Unix seconds; now by default. */
+  readonly at?: number;
+}
+
+/** `hourseal meter end`: for ever, with what its registers show. */
+export function enterEnd(
+  meter: string,
+  { closing, at, ...options }: EndMeterOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const values = registerValues(closing);
+  return atDesk(options, terminal, async (desk) => {
+    const endsAt = at ?? desk.clock.nowS();
+    return [await endMeter(desk, { closing: values, endsAt, meter })];
+  });
+}
+
+function registerValues(text: string): Record<string, number> {
+  const values = new Map<string, number>();
+  for (const pair of text.split(',')) {
+    const [, name = '', value] = /^([A-Za-z0-9._-]+)=([0-9]{1,16})$/.exec(pair) ?? [];
+    if (value === undefined || values.has(name)) {
+      throw new Refused('closing', `${text} is no list of values such as exportWh=1234,importWh=5`);
+    }
+    values.set(name, Number(value));
+  }
+  return Object.fromEntries(values);
 }
 
 export interface EndKeyOptions extends RegisterOptions {
@@ -32,36 +64,11 @@ export interface EndKeyOptions extends RegisterOptions {
   readonly lastT: number;
 }
 
-/**
- * `hourseal meter end-key`: what the key signed up to `lastSeq` and `lastT` stays good, whenever it
- * arrives; nothing beyond. After a rotation, the old key's; after a theft, the last that is believed.
- */
-export function endKey(kid: string, options: EndKeyOptions, terminal: Terminal): Promise<number> {
-  const { lastSeq, lastT } = options;
-  return inInstallation(options, async (installation) => {
-    const meter = await readMeterOfKey(installation.pool, kid);
-    if (meter === undefined) throw new Refused('key', `no meter key ${kid} is in the log`);
-    const spec = { kid, lastSeq, lastT };
-    await enterOfMeter(installation, { meter, kind: 'key-end', spec, terminal });
-  });
-}
-
-async function enterOfMeter(
-  installation: Installation,
-  {
-    meter,
-    kind,
-    spec,
-    terminal,
-  }: { meter: string; kind: string; spec: object; terminal: Terminal },
-): Promise<void> {
-  const { origin, plants, meters } = await installation.ledger.settings();
-  const plant = meters.get(meter);
-  if (plant === undefined) throw new Refused('meter', `no meter ${meter} is in the log`);
-  const signers = [
-    await issuerKey(installation),
-    await accountKey(installation, ownerOf(plants, plant)),
-  ];
-  const action = { kind, origin, spec: { ...spec, ...once(installation) } };
-  await enter(installation, [signedDraft(action, signers)], terminal);
+/** `hourseal meter end-key`. */
+export function enterKeyEnd(
+  kid: string,
+  { lastSeq, lastT, ...options }: EndKeyOptions,
+  terminal: Terminal,
+): Promise<number> {
+  return atDesk(options, terminal, async (desk) => [await endKey(desk, { kid, lastSeq, lastT })]);
 }

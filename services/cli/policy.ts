@@ -3,7 +3,8 @@ import { within } from '#core/errors.ts';
 import { isAuditing, quorumOverlap, requireAuditor } from '#core/tlog/policy.ts';
 import type { Policy } from '#core/tlog/policy.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
-import { enter, inInstallation, issuerKey, once, type RegisterOptions } from './entering.ts';
+import { once } from '#ledger/meter-desk.ts';
+import { enter, inInstallation, issuerKey, type RegisterOptions } from './entering.ts';
 import { readPolicyFile } from './read-file.ts';
 
 export interface PolicyOptions {

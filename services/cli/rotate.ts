@@ -7,7 +7,8 @@ import { parseDuration } from '#devices/fault-plan.ts';
 import type { Terminal } from '#platform/terminal.ts';
 import type { Installation } from '#standalone/installation.ts';
 import { addToKeyRing, readKeyRing } from '#standalone/key-ring.ts';
-import { inInstallation, issuerKey, once, publish, submit } from './entering.ts';
+import { once } from '#ledger/meter-desk.ts';
+import { inInstallation, issuerKey, publish, submit } from './entering.ts';
 import type { RegisterOptions } from './entering.ts';
 
 /** The parties whose keys `hourseal key rotate` changes; meters have `meter key`, witnesses policies. */

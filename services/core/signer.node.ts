@@ -61,8 +61,11 @@ function privateKeyFromSeed(seed: Uint8Array, alg: Alg): KeyObject {
   });
 }
 
-/** Node has no JWK form for keys that are none of ours, such as DSA or brainpool curves. */
-function publicKeyOf(key: KeyObject): OwnKey {
+/**
+ * A public key that Node holds. Refused('key') where it is neither Ed25519 nor P-256: Node has no JWK form
+ * for keys that are none of ours, such as DSA or brainpool curves.
+ */
+export function publicKeyOf(key: KeyObject): OwnKey {
   try {
     const { crv, kty, x, y } = key.export({ format: 'jwk' });
     if (crv === 'Ed25519') return parsePublicJwk({ crv, kty, x });

@@ -113,12 +113,3 @@ function clockOf({ received_at, ahead, unsynced }: Row): KeyStatus['clock'] {
   if (received_at === null || unsynced === null) return 'unknown';
   return unsynced === 0 ? 'synced' : 'unsynced';
 }
-
-const meterOfKeySql = `
-  select m.meter from meter_key k join meter m using (meter_id) where k.kid = $1`;
-
-/** Undefined for a key that is in no log. */
-export async function readMeterOfKey(pool: Pool, kid: string): Promise<string | undefined> {
-  const [row] = await pool.rows<{ meter: string }>(meterOfKeySql, [kid]);
-  return row?.meter;
-}

@@ -42,7 +42,8 @@ export interface RegisterLimits {
 const settingSql = `select origin, rules, ingestion_keys from log_setting`;
 const pageRows = 10_000;
 const changedSql = `
-  select k.key_id, k.kid, k.jwk, k.ocmf, k.not_before, k.last_seq, k.last_t, k.version,
+  select k.key_id, k.kid, k.jwk, k.ocmf, k.not_before, k.last_seq,
+         least(k.last_t, m.ends_at) as last_t, k.version,
          m.meter_id, m.meter, p.plant_id, p.plant
     from meter_key k join meter m using (meter_id) join plant p using (plant_id)
    where (k.version, k.key_id) > ($1, $2)

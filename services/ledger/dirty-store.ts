@@ -21,6 +21,16 @@ const ofMessages = `
 const ofMeterAt = `
   insert into plant_dirty (plant_id, start)
   select plant_id, unnest($2::bigint[]) from meter where meter = $1 ${upsert}`;
+const ofMeterEnd = `
+  insert into plant_dirty (plant_id, start)
+  select r.plant_id, s.start
+  from meter r cross join lateral (
+    select coalesce(max(m.t_last), 0) as t from message m join meter_key k using (key_id)
+    where k.meter_id = r.meter_id and m.t_last <= $2) last
+  cross join lateral generate_series(
+    (greatest(last.t, $2 - $3::bigint) - 1) / ${hourSeconds} * ${hourSeconds}, $2, ${hourSeconds}
+  ) as s (start)
+  where r.meter = $1 and s.start >= 0 ${upsert}`;
 const ofKeyAt = `
   insert into plant_dirty (plant_id, start)
   select plant_id, $2::bigint from meter_key join meter using (meter_id) where kid = $1 ${upsert}`;
@@ -45,6 +55,13 @@ export type Touch =
   | { readonly kind: 'key-end'; readonly kid: string; readonly t: number }
   /** The hours around an instant of a meter; its open dispute ends, to be found again if it lasts. */
   | { readonly kind: 'meter'; readonly meter: string; readonly t: number }
+  /** From the last that a meter said to its end, but not further back than `withinS`: its closing values prove what these hours lacked. */
+  | {
+      readonly kind: 'meter-end';
+      readonly meter: string;
+      readonly t: number;
+      readonly withinS: number;
+    }
   /** The disputed hours of the plant of a key, a meter or by its id. */
   | { readonly kind: 'disputed-key'; readonly kid: string }
   | { readonly kind: 'disputed-meter' | 'disputed-plant'; readonly id: string };
@@ -64,6 +81,9 @@ export async function touchHours(sql: Sql, touch: Touch): Promise<void> {
       await sql.run(disputed(plantOfMeter), [touch.meter]);
       return;
     }
+    case 'meter-end':
+      await sql.run(ofMeterEnd, [touch.meter, touch.t, touch.withinS]);
+      return;
     case 'disputed-key':
       await sql.run(closeDisputes(meterOfKey), [touch.kid]);
       await sql.run(disputed(plantOfKey), [touch.kid]);

@@ -6,7 +6,7 @@ import type { HourOpening, Quality } from '#core/certificate/kinds.ts';
 import { certificatesOf, nextUnitOf } from '#core/certificate/rules/hours.ts';
 import { planCorrection, planIssue } from '#core/certificate/rules/hours.ts';
 import type { Place } from '#core/certificate/rules/rule.ts';
-import type { PlantState } from '#core/certificate/state/state.ts';
+import type { LogState, PlantState } from '#core/certificate/state/state.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 
 /** What is known of a plant's hour when it is sealed or corrected: everything but its place in the log. */
@@ -32,13 +32,32 @@ export interface HourFacts {
 }
 
 /**
+ * The newest entries that say by what an hour of a plant is judged. While an hour is decided, anybody
+ * may enter another: what was decided by the register as it was before would break its rules.
+ */
+export interface RegisterMark {
+  readonly log: number;
+  readonly plant: number;
+}
+
+export function registerMark({ genesis, plants }: LogState, plant: string): RegisterMark {
+  return {
+    log: genesis?.entries.at(-1) ?? -1,
+    plant: plants.get(plant)?.entries.at(-1) ?? -1,
+  };
+}
+
+/** The code of an hour that has to be decided anew. */
+export const outdated = 'register';
+
+/**
  * An entry before it has a place. What another entry is, it says by plant and hour or not at all:
  * `prev`, `amends` and the numbers of certificates follow from the state at its place, so that drafts
  * may rest on others that are sequenced together with them.
  */
 export type Draft =
   | ({ readonly type: 'action' } & SignedDraft)
-  | ({ readonly type: 'hour' } & HourFacts)
+  | ({ readonly type: 'hour'; readonly decidedBy?: RegisterMark } & HourFacts)
   | { readonly type: 'fork'; readonly kid: string; readonly seq: number; readonly evidence: string }
   | {
       readonly type: 'void';
@@ -83,8 +102,19 @@ export function composeDraft(
       return { auth: [], kind: 'state', spec: { asOf, count, root } };
     }
     case 'hour':
+      requireCurrent(draft, place);
       return composeHour(draft, place);
   }
+}
+
+function requireCurrent(
+  { decidedBy, plant }: { readonly decidedBy?: RegisterMark; readonly plant: string },
+  { state }: Pick<Place, 'state'>,
+): void {
+  if (decidedBy === undefined) return;
+  const now = registerMark(state, plant);
+  if (now.log === decidedBy.log && now.plant === decidedBy.plant) return;
+  throw new Refused(outdated, 'what the log says of the plant has changed in the meantime');
 }
 
 function composeHour(facts: HourFacts, place: Omit<Place, 'ref'>): Composed {

@@ -6,6 +6,7 @@ import { hourSeconds } from '#core/energy/hours.ts';
 import { leafHash } from '#core/tlog/tree.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { ChainBook, ChainNeed } from './chains.ts';
+import { registerMark } from './draft.ts';
 import { readLatestHours } from './hour-store.ts';
 import { readAfter, readBefore, readDisputes, readForkMessage } from './message-store.ts';
 import { readKeyIds, readProgress, readSeenBeyond, readWithin } from './message-store.ts';
@@ -48,6 +49,7 @@ export async function readHourInputs(
   runs: readonly HourRun[],
   { state, chains }: { state: LogState; chains: ChainBook },
 ): Promise<HourInput[]> {
+  const marks = new Map(runs.map(({ plant }) => [plant, registerMark(state, plant)]));
   const plants = await gather(sql, runs, state);
   const keys = plants.flatMap((run) => run.keys);
   const progress = await readProgress(sql, [...new Set(keys.map(({ keyId }) => keyId))]);
@@ -73,6 +75,7 @@ export async function readHourInputs(
     return run.starts.map((start) => ({
       plant: run.plant,
       start,
+      register: marks.get(run.plant) ?? registerMark(state, run.plant),
       latest: latest.get(`${run.plantId} ${start}`),
       keys: new Map(
         held.map(({ around, ...key }): [string, HeldKey] => [
@@ -224,7 +227,7 @@ function hold(
     counts:
       isUsable &&
       rules !== undefined &&
-      whyNotCounted(key, { seq, receivedAt, readings }, rules) === undefined,
+      whyNotCounted({ key, meter }, { seq, receivedAt, readings }, rules) === undefined,
   };
 }
 

@@ -2,14 +2,15 @@ import { equalBytes, toHex } from '#core/bytes.ts';
 import { commitmentSalt } from '#core/certificate/commitment.ts';
 import { batchMessages, hourOfBatch, type MeterMessage } from '#core/certificate/hour-evidence.ts';
 import type { OpenDisputes } from '#core/certificate/hour-evidence.ts';
-import { metersOfHour, type LogState, type MeterState } from '#core/certificate/state/state.ts';
+import { endOf, metersOfHour } from '#core/certificate/state/state.ts';
+import type { LogState, MeterState } from '#core/certificate/state/state.ts';
 import { compareLeaves } from '#core/energy/batch.ts';
 import { isMeterComplete, type SeenMessage } from '#core/energy/completeness.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { meterLeaves, meterRecordOf, type MeterRecord } from '#core/energy/meter-record.ts';
 import type { PlantHour } from '#core/energy/plant-hour.ts';
 import { leafHash, treeRoot } from '#core/tlog/tree.ts';
-import type { HourFacts } from './draft.ts';
+import type { HourFacts, RegisterMark } from './draft.ts';
 import type { LatestHour } from './hour-store.ts';
 
 /** Decides what becomes of a plant's hour (D4.3), from rows, without doing any of it. */
@@ -40,6 +41,8 @@ export interface HeldKey {
 export interface HourInput {
   readonly plant: string;
   readonly start: number;
+  /** As it was before anything of this input was read or decided. */
+  readonly register: RegisterMark;
   readonly latest: LatestHour | undefined;
   /** By kid. */
   readonly keys: ReadonlyMap<string, HeldKey>;
@@ -123,13 +126,15 @@ function isPlantComplete({ start, keys }: HourInput, state: LogState, meters: Ho
 }
 
 /**
- * A meter that only checks, is frozen or has ended holds nothing up. It has ended when all its keys
- * have, before the end of the hour; what it says still counts, and what it should have said is missed.
+ * A meter that only checks, is frozen or has ended holds nothing up. It has ended by an entry of its
+ * own, or when all its keys have, before the end of the hour; what it says still counts, and what it
+ * should have said is missed.
  */
-function isAwaited(state: LogState, { spec, frozen, kids }: MeterState, end: number): boolean {
-  const hasEnded =
+function isAwaited(state: LogState, meter: MeterState, end: number): boolean {
+  const { spec, frozen, kids } = meter;
+  const isSilent =
     kids.length > 0 && kids.every((kid) => (state.keys.get(kid)?.end?.lastT ?? Infinity) < end);
-  return spec.role !== 'check' && !frozen && !hasEnded;
+  return spec.role !== 'check' && !frozen && !isSilent && endOf(meter) > end;
 }
 
 function isComplete(

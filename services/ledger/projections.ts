@@ -13,7 +13,7 @@ import { insertHours, insertRecords, readLatestHours, replaceBundles } from './h
 import type { BundleRow, HourRow, RecordRow } from './hour-store.ts';
 import { endKey, freezeKey, insertGenesis, insertKey, insertMeter } from './register-store.ts';
 import { insertPlant, readPlantIds, updateIngestionKeys, updatePlant } from './register-store.ts';
-import { updateRules } from './register-store.ts';
+import { updateMeter, updateRules } from './register-store.ts';
 
 /** An entry that broke no rule and has just been folded; `facts` where the ledger planned it itself. */
 export interface Folded {
@@ -60,6 +60,11 @@ async function projectRegister(
     }
     case 'meter':
       return insertMeter(sql, specOf.meter.parse(entry.spec));
+    case 'meter-change':
+      return projectMeterChange(sql, state, {
+        index,
+        spec: specOf['meter-change'].parse(entry.spec),
+      });
     case 'key': {
       const spec = specOf.key.parse(entry.spec);
       return insertKey(sql, { kid: parseMeterJwk(spec.jwk).kid, spec }, index);
@@ -87,6 +92,19 @@ async function projectRegister(
     default:
       return;
   }
+}
+
+async function projectMeterChange(
+  sql: Sql,
+  state: LogState,
+  { index, spec }: { index: number; spec: SpecOf<'meter-change'> },
+): Promise<void> {
+  const found = state.meters.get(spec.meter);
+  if (found === undefined) throw new Fatal('register', `the register lacks ${spec.meter}`);
+  await updateMeter(sql, { spec: found.spec, endsAt: found.end?.spec.endsAt }, index);
+  if (!('endsAt' in spec)) return;
+  const withinS = state.genesis?.rules.correctWithinS ?? 0;
+  await touchHours(sql, { kind: 'meter-end', meter: spec.meter, t: spec.endsAt, withinS });
 }
 
 /** What was disputed because of a frozen thing is looked at again once it is free. */

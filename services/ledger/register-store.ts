@@ -16,6 +16,9 @@ const updatePlantSql = `update plant set spec = $2, ends_at = $3 where plant = $
 const insertMeterSql = `
   insert into meter (meter, plant_id, spec)
   select $1, plant_id, $3 from plant where plant = $2`;
+const updateMeterSql = `update meter set spec = $2, ends_at = $3 where meter = $1`;
+const touchKeysSql = `
+  update meter_key set version = $2 where meter_id = (select meter_id from meter where meter = $1)`;
 const insertKeySql = `
   insert into meter_key (kid, meter_id, jwk, not_before, version, ocmf)
   select $1, meter_id, $3, $4, $5, $6 from meter where meter = $2`;
@@ -52,6 +55,16 @@ export async function insertMeter(sql: Sql, spec: SpecOf<'meter'>): Promise<void
   await sql.run(insertMeterSql, [spec.meter, spec.plant, JSON.stringify(spec)]);
 }
 
+/** `spec` is the meter's as now in force. Whoever follows its keys sees an end by their version. */
+export async function updateMeter(
+  sql: Sql,
+  { spec, endsAt }: { spec: SpecOf<'meter'>; endsAt: number | undefined },
+  index: number,
+): Promise<void> {
+  await sql.run(updateMeterSql, [spec.meter, JSON.stringify(spec), endsAt]);
+  await sql.run(touchKeysSql, [spec.meter, index]);
+}
+
 /** `index` of the entry is the row's version: it grows with every change of any key. */
 export async function insertKey(
   sql: Sql,
@@ -81,4 +94,13 @@ export async function readPlantIds(
 ): Promise<Map<string, number>> {
   const rows = await sql.rows<{ plant: string; plant_id: number }>(plantIdsSql, [plants]);
   return new Map(rows.map(({ plant, plant_id }) => [plant, plant_id]));
+}
+
+const meterOfKeySql = `
+  select m.meter from meter_key k join meter m using (meter_id) where k.kid = $1`;
+
+/** Undefined for a key that is in no log. */
+export async function readMeterOfKey(sql: Sql, kid: string): Promise<string | undefined> {
+  const [row] = await sql.rows<{ meter: string }>(meterOfKeySql, [kid]);
+  return row?.meter;
 }

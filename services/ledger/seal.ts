@@ -5,7 +5,7 @@ import type { Pool } from '#platform/postgres.ts';
 import type { SealPlan } from './batch-writer.ts';
 import { createChainBook, type ChainBook } from './chains.ts';
 import { clearDirtyHours } from './dirty-store.ts';
-import type { Draft } from './draft.ts';
+import { outdated, type Draft } from './draft.ts';
 import { noteListed, openDisputes, writeDueHours, type DueHour } from './due-store.ts';
 import type { LogFolder } from './log-folder.ts';
 import { readKeyIds } from './message-store.ts';
@@ -107,16 +107,30 @@ async function sealGroup(
   { state, chosen, planned, listed }: Group,
   chains: ChainBook,
 ): Promise<Sealed[]> {
-  const sealing = planned.flatMap(({ plantId, plan }) =>
-    plan.action === 'seal' ? [{ plantId, plan }] : [],
+  const sealing = planned.flatMap(({ plantId, input, plan }) =>
+    plan.action === 'seal' ? [{ plantId, plan, decidedBy: input.register }] : [],
   );
   const keyIds = await readKeyIds(pool, [...new Set(sealing.map(({ plantId }) => plantId))]);
-  const drafts = sealing.map(({ plan }): Draft => ({ type: 'hour', ...plan.facts }));
+  const drafts = sealing.map(({ plan, decidedBy }): Draft => ({
+    type: 'hour',
+    decidedBy,
+    ...plan.facts,
+  }));
   const outcomes = await sequencer.sequence(drafts, {
     decidedBy: state,
     alongside: async (sql, results) => {
       const done = sealing.filter((_, i) => results[i]?.result === 'sequenced');
-      await clearDirtyHours(sql, chosen.dirty);
+      // Hours of a plant that has changed stay as they are, to be looked at again.
+      const changed = new Set(
+        sealing.flatMap(({ plantId }, i) => {
+          const outcome = results[i];
+          return outcome?.result === 'refused' && outcome.code === outdated ? [plantId] : [];
+        }),
+      );
+      await clearDirtyHours(
+        sql,
+        chosen.dirty.filter(({ plantId }) => !changed.has(plantId)),
+      );
       await noteListed(sql, listed);
       await writeDueHours(sql, dueAfter(planned, new Set(done.map(({ plan }) => plan))));
       for (const { plan } of planned) await openDisputes(sql, plan.disputes);

@@ -37,6 +37,7 @@ const kindsInForce = [
   'log-close',
   'log-key',
   'meter',
+  'meter-change',
   'plant',
   'plant-change',
   'policy',

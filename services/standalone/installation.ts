@@ -1,9 +1,10 @@
+import { Refused } from '#core/errors.ts';
 import type { Signer } from '#core/signer.ts';
 import { createLedger, type Ledger } from '#ledger/service.ts';
 import { manualClock, systemClock, type Clock } from '#platform/clock.ts';
 import { createLogger, type Logger } from '#platform/logger.ts';
-import type { Pool } from '#platform/postgres.ts';
-import { openDataFolder, type DataFolder } from './data-folder.ts';
+import { createPool, type Pool } from '#platform/postgres.ts';
+import { openDataFolder, places, type DataFolder } from './data-folder.ts';
 import { readDemoState } from './demo-state.ts';
 import { startDemoWatch, type DemoWatch } from './demo-network.ts';
 import { readKeyRing } from './key-ring.ts';
@@ -65,6 +66,42 @@ export async function openInstallation(
     await folder.release();
     throw error;
   }
+}
+
+/** An installation that runs in another process, on a database server that both reach. */
+export interface Beside extends Pick<Installation, 'clock' | 'pool' | 'close'> {
+  readonly folder: Pick<DataFolder, 'keys' | 'secrets'>;
+  /** Sequencing alone: files, checkpoints and the kept state belong to the process that runs. */
+  readonly ledger: Pick<Ledger, 'settings' | 'submit'>;
+}
+
+/**
+ * Reads the whole log to learn its state, since the one that is kept is another's. Refused('folder-in-use')
+ * where that process is a demo: its time is nobody else's.
+ */
+export async function attachInstallation(path: string, databaseUrl: string): Promise<Beside> {
+  const folder = places(path);
+  if ((await readDemoState(folder)) !== undefined) {
+    throw new Refused('folder-in-use', `${path} is a running demo: stop it first`);
+  }
+  const signers = await readKeyRing(folder.keys, 'log');
+  const pool = createPool(databaseUrl, { applicationName: 'hourseal' });
+  const clock = systemClock;
+  const ledger = createLedger({
+    pool,
+    clock,
+    signer: signers,
+    folder: folder.log,
+    secretsFolder: folder.secrets,
+    logger: createLogger({ name: 'hourseal', level: 'error' }),
+  });
+  return {
+    ...{ folder, clock, pool, ledger },
+    close: async () => {
+      await ledger.close();
+      await pool.close();
+    },
+  };
 }
 
 /** A demo's witnesses run where its ledger does; those of an installation run somewhere else. */

@@ -1,5 +1,7 @@
 import type { Signer } from '#core/signer.ts';
+import type { BrokerLimits } from '#broker/config.ts';
 import { createBroker, type Broker } from '#broker/service.ts';
+import type { BrokerTls } from '#broker/tls.ts';
 import { defaultIngestionLimits, type IngestionLimits } from '#ingestion/config.ts';
 import { createKafkaSource } from '#ingestion/kafka-source.ts';
 import { createIngestion, type Ingestion } from '#ingestion/service.ts';
@@ -76,6 +78,8 @@ export interface NetworkOptions {
   readonly ingestionKey: Signer | readonly Signer[];
   readonly listen: { readonly host: string; readonly port: number };
   readonly audience: string;
+  readonly limits?: Partial<BrokerLimits>;
+  readonly tls?: BrokerTls | undefined;
   readonly ingestionLimits?: Partial<IngestionLimits>;
   /** Where news go, and messages may come from; without it news stay in this process. */
   readonly kafka?: KafkaConfig | undefined;
@@ -118,6 +122,8 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const broker: Broker = createBroker({
     listen: options.listen,
     audience: options.audience,
+    limits: options.limits ?? {},
+    tls: options.tls,
     clock,
     database: pool,
     intake: ingestion.accept,

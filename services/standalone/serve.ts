@@ -1,5 +1,6 @@
 import { Refused } from '#core/errors.ts';
 import { readBrokerConfig } from '#broker/config.ts';
+import { readBrokerTls } from '#broker/tls.ts';
 import { readIngestionLimits } from '#ingestion/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readKafkaConfig } from '#platform/kafka-config.ts';
@@ -20,7 +21,8 @@ export async function serve(
   { signWithoutWitnesses = false }: { signWithoutWitnesses?: boolean } = {},
 ): Promise<number> {
   const { databaseUrl, logLevel } = readStandaloneConfig(environment);
-  const broker = readBrokerConfig(environment);
+  const { tls: tlsFiles, ...broker } = readBrokerConfig(environment);
+  const tls = tlsFiles && (await readBrokerTls(tlsFiles));
   const ingestionLimits = readIngestionLimits(environment);
   const kafka = await readKafkaConfig(environment);
   const logger = createLogger({ name: 'hourseal', level: logLevel });
@@ -41,6 +43,7 @@ export async function serve(
         logKey,
         ingestionKey,
         ...broker,
+        tls,
         ingestionLimits,
         kafka,
         signWithoutWitnesses,
@@ -48,7 +51,8 @@ export async function serve(
       const service: Service = {
         start: async () => {
           await network.ledger.start();
-          logger.info({ port: network.broker.port() }, 'ready');
+          const { port, tlsPort } = network.broker;
+          logger.info({ port: port(), tlsPort: tlsPort() }, 'ready');
         },
         stop: async () => {
           await network.ledger.stop();

@@ -41,7 +41,8 @@ export const testRules: Rules = {
   kinds: [
     ...['account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze', 'hour'],
     ...['hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'log-close', 'log-key'],
-    ...['meter', 'plant', 'plant-change', 'policy', 'rules', 'state', 'unfreeze', 'void'],
+    ...['meter', 'meter-change', 'plant', 'plant-change', 'policy', 'rules', 'state', 'unfreeze'],
+    'void',
   ],
   lateAfterS: 45 * dayS,
   version: 1,
@@ -161,6 +162,7 @@ export function createLog({
       case 'meter':
         return [...issuing(), ...owner(named('plant'))];
       case 'exchange':
+      case 'meter-change':
         return [...issuing(), ...owner(plantOfMeter(named('meter')))];
       case 'key':
         return [...issuing(), ...owner(named('plant')), ...keySigners(spec.jwk)];

@@ -113,8 +113,9 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
     const rules = log.state.genesis?.rules;
     const counts = (one: Arrived): boolean => {
       const key = log.state.keys.get(one.kid);
-      if (all || rules === undefined || key === undefined) return true;
-      return whyNotCounted(key, one, rules) === undefined;
+      const meter = log.state.meters.get(one.meter);
+      if (all || rules === undefined || key === undefined || meter === undefined) return true;
+      return whyNotCounted({ key, meter }, one, rules) === undefined;
     };
     const meters = metersOfHour(log.state, plant, start).map(([meter]) => meter);
     const messages = meters

@@ -140,6 +140,10 @@ export const story: readonly Told[] = [
   { name: 'hour-correction-19', said: '940 - 540 Wh less 1500 - 1400 Wh.' },
   { name: 'hour-correction-20', said: '1240 - 940 Wh less 1600 - 1500 Wh.' },
   {
+    name: 'meter-change',
+    said: "The mill's meter was taken down when its supplier changed, at 13:00, and showed 52000 Wh.",
+  },
+  {
     name: 'log-key',
     said: 'The log gets a new key. Until the next morning checkpoints bear the signatures of both.',
   },

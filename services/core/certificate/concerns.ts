@@ -21,6 +21,7 @@ export function concernedBy(
     case 'key':
       return state.plants.get(specAs(kind, spec).plant);
     case 'exchange':
+    case 'meter-change':
       return plantOfMeter(state, specAs(kind, spec).meter);
     case 'key-end':
     case 'fork':

@@ -7,8 +7,8 @@ import { concernedBy } from './concerns.ts';
 import { parseAuth, type Entry, type EntryRef } from './entry.ts';
 import { isKnownKind, specOf, unsignedKinds, type Kind } from './kinds.ts';
 import { readEntry, type ReadEntry } from './read-entry.ts';
-import { account, accountKey, exchange, key, keyEnd, meter } from './rules/register.ts';
-import { plant, plantChange } from './rules/register.ts';
+import { account, accountKey, key, keyEnd, plant, plantChange } from './rules/register.ts';
+import { exchange, meter, meterChange } from './rules/meters.ts';
 import { hour, hourCorrection } from './rules/hours.ts';
 import { cancel } from './rules/life.ts';
 import { genesis, ingestionKey, issuerKey, logClose, logKey, policy, rules } from './rules/log.ts';
@@ -42,6 +42,7 @@ const ruleOf: RuleTable = {
   'log-close': logClose,
   'log-key': logKey,
   meter,
+  'meter-change': meterChange,
   plant,
   'plant-change': plantChange,
   policy,

@@ -5,7 +5,8 @@ import { computePlantHour, type HourQuestion, type PlantHour } from '../energy/p
 import { validInstants } from '../energy/register.ts';
 import type { HeldReading } from '../energy/timeline.ts';
 import type { Range, Rules } from './kinds.ts';
-import { metersOfHour, type HourRegister, type KeyState, type MeterState } from './state/state.ts';
+import { endOf, metersOfHour } from './state/state.ts';
+import type { HourRegister, KeyState, MeterState } from './state/state.ts';
 
 /**
  * From messages to a plant's hour: which of them count, which belong into its batch, and what they
@@ -31,14 +32,18 @@ export function validAtOf(meter: MeterState, readings: readonly Reading[]): read
 export type NotCounted = 'span' | 'future' | 'late' | 'set-aside';
 
 export function whyNotCounted(
-  { spec, end, acceptedLate, setAside }: KeyState,
+  {
+    key: { spec, end, acceptedLate, setAside },
+    meter,
+  }: { readonly key: KeyState; readonly meter: MeterState },
   { seq, receivedAt, readings }: Pick<MeterMessage, 'seq' | 'receivedAt' | 'readings'>,
   { futureS, lateAfterS }: Pick<Rules, 'futureS' | 'lateAfterS'>,
 ): NotCounted | undefined {
   const first = readings[0]?.t ?? 0;
   const last = readings.at(-1)?.t ?? 0;
   const { lastSeq = Infinity, lastT = Infinity } = end ?? {};
-  if (seq > lastSeq || first < spec.notBefore || last > lastT) return 'span';
+  if (seq > lastSeq || first < spec.notBefore || last > Math.min(lastT, endOf(meter)))
+    return 'span';
   if (last > receivedAt + futureS) return 'future';
   if (receivedAt - first > lateAfterS && !covers(acceptedLate, seq)) return 'late';
   return covers(setAside, seq) ? 'set-aside' : undefined;
@@ -169,6 +174,11 @@ function meterEvidence(
       opening: spec.opening,
       entry: ref,
     })),
+    end: meter.end && {
+      t: meter.end.spec.endsAt,
+      closing: meter.end.spec.closing,
+      entry: meter.end.ref,
+    },
     breaks: meter.breaks,
     disputedFrom,
     frozen,

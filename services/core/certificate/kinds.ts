@@ -157,6 +157,22 @@ const meterMembers = {
 } as const;
 export const meterBody = object(meterMembers);
 export const meterSpec = object({ ...meterMembers, ...signed });
+/** What may change of a meter while it lives; what energy rests on never does. */
+const meterChangeMembers = {
+  class: meterMembers.class,
+  clock: optional(meterMembers.clock),
+  meter: id,
+  point: meterMembers.point,
+} as const;
+export const meterChangeBody = object(meterChangeMembers);
+const meterEndMembers = {
+  closing: record(id, integer(0), { min: 1, max: 16 }),
+  endsAt: instant,
+  meter: id,
+} as const;
+export const meterEndBody = object(meterEndMembers);
+export const meterEndSpec = object({ ...meterEndMembers, ...signed });
+export const meterChangeSpec = either(object({ ...meterChangeMembers, ...signed }), meterEndSpec);
 const exchangeMembers = {
   closing: record(id, integer(0), { min: 1, max: 16 }),
   meter: id,
@@ -334,6 +350,7 @@ export const specOf = {
   'log-close': logCloseSpec,
   'log-key': logKeySpec,
   meter: meterSpec,
+  'meter-change': meterChangeSpec,
   plant: plantSpec,
   'plant-change': plantChangeSpec,
   policy: policySpec,

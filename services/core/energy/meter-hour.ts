@@ -1,8 +1,8 @@
 import { hourSeconds, requireHourStart } from './hours.ts';
 import { countingRegisters, invalidFor, isWithinCapacity, maxUnits, unitsOf } from './register.ts';
 import type { Capacity, CountingRegister, Invalid, MeterSpec, Role } from './register.ts';
-import { measure, segmentsOf, type Measured, type Segment } from './segment.ts';
-import { buildTimeline, type BreakEvent, type Contradiction } from './timeline.ts';
+import { measure, segmentsOf, type Measured, type Segment, type Span } from './segment.ts';
+import { buildTimeline, type BreakEvent, type Contradiction, type EndEvent } from './timeline.ts';
 import type { ExchangeEvent, HeldReading } from './timeline.ts';
 import { disputes, type Verdict } from './verdicts.ts';
 
@@ -13,6 +13,8 @@ export interface MeterEvidence {
   readonly readings: readonly HeldReading[];
   readonly exchanges: readonly ExchangeEvent[];
   readonly breaks: readonly BreakEvent[];
+  /** What the meter says after it counts for nothing. */
+  readonly end?: EndEvent | undefined;
   /** An open dispute of an earlier look: `t` of its last agreed reading. */
   readonly disputedFrom?: number | undefined;
   /** The readings include some of a frozen (forked) key. */
@@ -56,7 +58,8 @@ export function computeMeterHour(
   start: number,
   capacity: Capacity,
 ): MeterHour {
-  const span = { start: requireHourStart(start), end: start + hourSeconds };
+  const { end } = evidence;
+  const span = spanOf(start, end?.t);
   const { meter, role } = evidence.spec;
   const counting = countingRegisters(evidence.spec);
   const verdicts = new Set<Verdict>();
@@ -71,7 +74,8 @@ export function computeMeterHour(
       capacity,
       readings,
       exchanges,
-      breaks,
+      breaks: breaks.filter(({ t }) => t <= (end?.t ?? t)),
+      end,
     });
     contradictions.push(...timeline.contradictions);
     const result = measure(timeline.points, span, { register, capacity });
@@ -108,9 +112,14 @@ export function computeMeterHour(
   };
 }
 
+/** The hour as far as it concerns a meter: one that ends within it has proved all of it by then. */
+export function spanOf(start: number, endsAt = Number.POSITIVE_INFINITY): Span {
+  return { start: requireHourStart(start), end: Math.min(start + hourSeconds, endsAt) };
+}
+
 /** The readings valid for one register; of those within the hour, the verdicts say what was left out. */
 function validReadings(
-  { readings }: MeterEvidence,
+  { readings, end }: MeterEvidence,
   to: {
     register: CountingRegister;
     counting: readonly CountingRegister[];
@@ -120,6 +129,7 @@ function validReadings(
 ): HeldReading[] {
   const invalid = invalidFor(to.register, to.counting);
   return readings.filter((reading) => {
+    if (reading.t > (end?.t ?? reading.t)) return false;
     const reason = invalid(reading);
     if (reason === undefined) return true;
     const isOfHour = reading.t >= to.span.start && reading.t <= to.span.end;

@@ -1,7 +1,6 @@
 import { Refused } from '../errors.ts';
-import { hourSeconds, requireHourStart } from './hours.ts';
 import type { Reading } from './message.ts';
-import type { Units } from './meter-hour.ts';
+import { spanOf, type Units } from './meter-hour.ts';
 import type { MeterRecord, RecordEnd, RecordSegment } from './meter-record.ts';
 import { countingRegisters, invalidFor, isRollover, maxUnits, ownValue } from './register.ts';
 import { stepsBetween, unitsOf, type Capacity, type CountingRegister } from './register.ts';
@@ -11,9 +10,12 @@ import { isWithin, type Span } from './segment.ts';
 export interface RecordContext extends Capacity {
   /** The meter as its entry names it at the hour. */
   readonly spec: MeterSpec;
+  /** Of a meter that has ended. */
+  readonly endsAt?: number | undefined;
   /**
    * What the evidence says at an end of a segment: the reading with the end's `t` in the message at
-   * its leaf, or of an exchange's entry its closing values as `last`, its opening values as `first`.
+   * its leaf, or of the entry of an exchange or an end its closing values as `last`, its opening
+   * values as `first`.
    * The caller has checked that the evidence is in its root and signed. Throws Refused if it has none.
    */
   readonly readingAt: (
@@ -32,8 +34,7 @@ export function checkMeterRecord(meterRecord: MeterRecord, context: RecordContex
   if (meterRecord.meter !== spec.meter || meterRecord.role !== spec.role) {
     refuse('another meter than its entry names');
   }
-  const start = requireHourStart(meterRecord.start);
-  const span = { start, end: start + hourSeconds };
+  const span = spanOf(meterRecord.start, context.endsAt);
   const counting = countingRegisters(spec);
   for (const segment of meterRecord.segments) checkEnds(segment, counting, context);
 

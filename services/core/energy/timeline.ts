@@ -22,12 +22,19 @@ export interface ExchangeEvent {
   readonly entry: EntryRef;
 }
 
+/** The meter's end: its values at `t`, and nothing after it. */
+export interface EndEvent {
+  readonly t: number;
+  readonly closing: Readonly<Record<string, number>>;
+  readonly entry: EntryRef;
+}
+
 /** A `decision` with effect `break`: from the last reading before `t` to the first at or after it, nothing is asserted. */
 export interface BreakEvent {
   readonly t: number;
 }
 
-/** Where a value comes from: a message of the meter, or the entry of an exchange. */
+/** Where a value comes from: a message of the meter, or the entry of an exchange or of its end. */
 export type Source = { readonly kid: string; readonly seq: number } | { readonly entry: EntryRef };
 
 /**
@@ -65,6 +72,7 @@ export interface TimelineQuestion {
   readonly readings: readonly HeldReading[];
   readonly exchanges: readonly ExchangeEvent[];
   readonly breaks: readonly BreakEvent[];
+  readonly end?: EndEvent | undefined;
 }
 
 /**
@@ -74,6 +82,7 @@ export interface TimelineQuestion {
 export function buildTimeline(question: TimelineQuestion): Timeline {
   const sweep = new Sweep(question);
   for (const moment of momentsOf(question)) sweep.take(moment);
+  if (question.end !== undefined) sweep.close(question.end);
   return sweep.finish();
 }
 
@@ -140,6 +149,16 @@ class Sweep {
       const source = { kid, seq };
       this.#add({ t, value, first: source, last: source });
     }
+  }
+
+  /** After all moments: none of them is after the end. */
+  close({ t, closing, entry }: EndEvent): void {
+    const value = ownValue(closing, this.#question.name);
+    const last = this.#points.at(-1);
+    // What the meter signed itself at that second says the same with more weight.
+    const isSigned = last?.t === t && last.value === value && 'kid' in last.last;
+    if (value === undefined || (isSigned && this.#link === 'step')) return;
+    this.#add({ t, value, first: { entry }, last: { entry } });
   }
 
   finish(): Timeline {

@@ -9,6 +9,7 @@ import { parseMeterRecord } from '#core/energy/meter-record.ts';
 import { parseMessage, type Reading } from '#core/energy/message.ts';
 import { leafHash } from '#core/tlog/tree.ts';
 import type { LatestHour } from '#ledger/hour-store.ts';
+import { registerMark } from '#ledger/draft.ts';
 import {
   planHour,
   type HeldKey,
@@ -71,6 +72,7 @@ function plan(
   const input: HourInput = {
     plant: 'p1',
     start: t0,
+    register: registerMark(state, 'p1'),
     latest,
     keys: new Map(keys),
     disputes: new Map(),

@@ -143,7 +143,7 @@ function counted(
   requireRegistered(parsed, key.spec, state.genesis?.origin);
   if (parsed.message.plant !== plant) throw new Refused('plant', 'of another plant');
   verify(parsed.jws, key.key);
-  const why = whyNotCounted(key, message, rules);
+  const why = whyNotCounted({ key, meter }, message, rules);
   if (why !== undefined) throw new Refused(why, `it does not count: ${why}`);
   const keep = key.forks.get(seq)?.keep;
   if (keep !== undefined && keep !== toHex(parsed.hash)) {

@@ -32,8 +32,9 @@ export function verifyEnergy(
       checkMeterRecord(record, {
         ...capacity,
         spec: meter.spec,
+        endsAt: meter.end?.spec.endsAt,
         readingAt: (end, side) =>
-          'entry' in end ? exchangeAt(end, side, meter) : readingAt(end, record.meter, messages),
+          'entry' in end ? valuesAt(end, side, meter) : readingAt(end, record.meter, messages),
       });
     });
   }
@@ -152,12 +153,16 @@ function readingAt(
   return reading;
 }
 
-/** The closing or opening values of an exchange that an end of a segment names. */
-function exchangeAt(
+/** The closing or opening values of an exchange, or of the meter's end, that an end of a segment names. */
+function valuesAt(
   end: Extract<RecordEnd, { entry: object }>,
   side: 'first' | 'last',
-  { exchanges }: MeterState,
+  { exchanges, end: meterEnd }: MeterState,
 ): ReadingAt {
+  if (side === 'last' && meterEnd?.ref.index === end.entry.index) {
+    const { spec, ref } = meterEnd;
+    if (ref.leafHash === end.entry.leafHash) return { t: spec.endsAt, registers: spec.closing };
+  }
   const found = exchanges.find(({ ref }) => ref.index === end.entry.index);
   if (found?.ref.leafHash !== end.entry.leafHash) {
     throw new Refused('exchange', 'names an exchange that the file does not show');

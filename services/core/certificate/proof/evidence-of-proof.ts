@@ -108,13 +108,15 @@ function verifyMessage({ parsed, receivedAt }: ProofMessage, plant: string, stat
   const { message, jws, hash } = parsed;
   const key = state.keys.get(jws.header.kid);
   if (key === undefined) throw new Refused('key', 'the log names no such key');
+  const meter = state.meters.get(key.spec.meter);
+  if (meter === undefined) throw new Refused('meter', 'the log names no such meter');
   const rules = state.genesis?.rules;
   if (rules === undefined) throw new Refused('genesis', 'the file shows no genesis');
   requireRegistered(parsed, key.spec, state.genesis?.origin);
   if (message.plant !== plant) throw new Refused('plant', `it is for ${message.plant}`);
   verifyJws(jws, key.key);
   const { seq, readings } = message;
-  const notCounted = whyNotCounted(key, { seq, receivedAt, readings }, rules);
+  const notCounted = whyNotCounted({ key, meter }, { seq, receivedAt, readings }, rules);
   if (notCounted !== undefined) throw new Refused(notCounted, notCountedTexts[notCounted]);
   const { keep } = key.forks.get(seq) ?? {};
   if (keep !== undefined && keep !== toHex(hash)) {
@@ -127,5 +129,5 @@ const notCountedTexts: Readonly<Record<NotCounted, string>> = {
   future: 'a reading from the future',
   late: 'it arrived too late',
   'set-aside': 'a decision set it aside',
-  span: 'outside the span of its key',
+  span: 'outside the span of its key, or after the end of its meter',
 };

@@ -4,26 +4,10 @@ import type { OcmfBinding } from '../../energy/ocmf.ts';
 import { parseMeterJwk, parsePublicJwk } from '../../keys.ts';
 import { accountKeyAt, type MeterState } from '../state/state.ts';
 import { accountOf, accountSigns, issuers, keyOf, meterOf, plantAccount } from './rule.ts';
-import { plantOf, requireUnusedKey } from './rule.ts';
-import type { Place, Rule } from './rule.ts';
+import { foldCase, plantOf, requireLiving, requireUnusedKey } from './rule.ts';
+import type { Rule } from './rule.ts';
 
-/** The rules of those who take part: accounts, plants, meters and their keys (D3.3). */
-
-/** Serials and official ids are compared without regard to case, which nobody reads as a difference. */
-function foldCase(code: string): string {
-  return code.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-}
-
-/** A device is at one meter at a time (D3.3); a meter may get back one that it had. */
-function requireFreeSerial(
-  { state }: Place,
-  { serial, meter: name }: { readonly serial: string; readonly meter: string },
-): void {
-  const holder = state.serials.get(foldCase(serial));
-  if (holder !== undefined && holder !== name) {
-    throw new Refused('serial', `the serial ${serial} is at another meter`);
-  }
-}
+/** The rules of those who take part: accounts, plants and the keys of meters (D3.3). */
 
 export const account: Rule<'account'> = {
   signers: (spec) => [issuers, { key: parsePublicJwk(spec.jwk) }],
@@ -110,50 +94,6 @@ export const plantChange: Rule<'plant-change'> = {
   },
 };
 
-export const meter: Rule<'meter'> = {
-  signers: (spec, place) => [issuers, plantAccount(place, spec.plant)],
-  plan(spec, place) {
-    const { state, ref, time } = place;
-    const { meters } = plantOf(place, spec.plant);
-    if (state.meters.has(spec.meter)) throw new Refused('meter', `the meter ${spec.meter} exists`);
-    requireFreeSerial(place, spec);
-    return () => {
-      state.meters.set(spec.meter, {
-        spec,
-        index: ref.index,
-        sinceS: time,
-        exchanges: [],
-        breaks: [],
-        kids: [],
-        frozen: false,
-      });
-      state.serials.set(foldCase(spec.serial), spec.meter);
-      meters.push(spec.meter);
-    };
-  },
-};
-
-export const exchange: Rule<'exchange'> = {
-  signers: (spec, place) => [issuers, plantAccount(place, meterOf(place, spec.meter).spec.plant)],
-  plan(spec, place) {
-    const found = meterOf(place, spec.meter);
-    const names = Object.keys(found.spec.registers).sort().join();
-    for (const side of [spec.closing, spec.opening]) {
-      if (Object.keys(side).sort().join() !== names) {
-        throw new Refused('exchange', 'an exchange names every register of the meter');
-      }
-    }
-    requireFreeSerial(place, spec);
-    if (found.exchanges.some((other) => other.spec.t >= spec.t)) {
-      throw new Refused('exchange', 'exchanges of a meter are entered in order of time');
-    }
-    return () => {
-      found.exchanges.push({ spec, ref: place.ref });
-      place.state.serials.set(foldCase(spec.serial), spec.meter);
-    };
-  },
-};
-
 export const key: Rule<'key'> = {
   signers: (spec, place) => {
     const body = [issuers, plantAccount(place, spec.plant)];
@@ -166,6 +106,7 @@ export const key: Rule<'key'> = {
     if (found.spec.plant !== spec.plant) {
       throw new Refused('plant', `the meter ${spec.meter} is not at the plant ${spec.plant}`);
     }
+    requireLiving(found);
     const parsed = parseMeterJwk(spec.jwk);
     requireUnusedKey(place, parsed);
     if ('ocmf' in spec) requireOcmfMeter(found, spec.ocmf);

@@ -82,3 +82,13 @@ export function requireUnusedKey({ state }: Place, { kid }: PublicKey): void {
     throw new Refused('key-used', `the key ${kid} is already used in this log`);
   }
 }
+
+/** What ended stays ended, and nothing more is entered for it. */
+export function requireLiving({ spec, end }: MeterState): void {
+  if (end !== undefined) throw new Refused('ended', `the meter ${spec.meter} has ended`);
+}
+
+/** Serials and official ids are compared without regard to case, which nobody reads as a difference. */
+export function foldCase(code: string): string {
+  return code.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}

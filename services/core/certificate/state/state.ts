@@ -3,7 +3,8 @@ import { hourSeconds } from '../../energy/hours.ts';
 import type { PublicKey } from '../../keys.ts';
 import type { Policy } from '../../tlog/policy.ts';
 import type { EntryRef } from '../entry.ts';
-import type { Range, Rules, SpecOf } from '../kinds.ts';
+import type { meterEndSpec, Range, Rules, SpecOf } from '../kinds.ts';
+import type { Infer } from '../../shape.ts';
 import { emptyStateTree, type KeptSeries, type StateTree } from './state-tree.ts';
 import type { Table } from './rows.ts';
 import { memoryTables, type HourState, type LogTables } from './tables.ts';
@@ -135,12 +136,17 @@ export interface PlantState {
   certifiedWh: number;
 }
 
+type SpecOfEnd = Infer<typeof meterEndSpec>;
+
 export interface MeterState {
-  readonly spec: SpecOf<'meter'>;
+  /** As its entry says, with what changed since. */
+  spec: SpecOf<'meter'>;
   readonly index: number;
   /** Time of its entry: it counts from the hour that this lies in. */
   readonly sinceS: number;
   readonly exchanges: { readonly spec: SpecOf<'exchange'>; readonly ref: EntryRef }[];
+  /** For ever: from `endsAt` on it says nothing. */
+  end: { readonly spec: SpecOfEnd; readonly ref: EntryRef } | undefined;
   readonly breaks: { readonly t: number; readonly ref: EntryRef }[];
   /** Keys in the order of their entries. */
   readonly kids: string[];
@@ -221,9 +227,14 @@ export function seriesOfPlant(plant: string): string {
   return `energy/${plant}`;
 }
 
+/** From when on a meter says nothing, Unix seconds; infinite while it lives. */
+export function endOf({ end }: Pick<MeterState, 'end'>): number {
+  return end?.spec.endsAt ?? Number.POSITIVE_INFINITY;
+}
+
 /**
  * The meters that an hour of a plant has records of, by id: all that were entered before the hour
- * ended. A meter entered later says nothing of it, and must not hold it up.
+ * ended and had not ended when it began. Any other says nothing of it, and must not hold it up.
  */
 export function metersOfHour(
   { plants, meters }: HourRegister,
@@ -234,9 +245,9 @@ export function metersOfHour(
   return ids
     .flatMap((id) => {
       const meter = meters.get(id);
-      return meter === undefined || meter.sinceS >= start + hourSeconds
-        ? []
-        : [[id, meter] as const];
+      const counts =
+        meter !== undefined && meter.sinceS < start + hourSeconds && endOf(meter) > start;
+      return counts ? [[id, meter] as const] : [];
     })
     .sort(([a], [b]) => compareAscii(a, b));
 }

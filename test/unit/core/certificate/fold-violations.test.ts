@@ -372,6 +372,67 @@ const register: readonly Breach[] = [
     'auth',
     (log) => exchange(log, {}, [issuing, testKey('wind account')]),
   ],
+  ['a change of a meter that is not there', 'meter', (log) => end(log, { meter: 'none' })],
+  ['an end without its closing values', 'form', (log) => end(log, { closing: undefined })],
+  ['an end with a change of something else', 'form', (log) => end(log, { clock: 'unreliable' })],
+  [
+    'a change of what energy rests on',
+    'form',
+    (log) => log.enter('meter-change', { meter: 'SOLAR-1', role: 'check', ...log.once() }),
+  ],
+  ['an end that forgets a register', 'end', (log) => end(log, { closing: { importWh: 5 } })],
+  [
+    'an end that names a register more',
+    'end',
+    (log) => end(log, { closing: { exportWh: 5, importWh: 0 } }),
+  ],
+  ['an end that is still to come', 'end', (log) => end(log, { endsAt: log.time + 1 })],
+  [
+    'an end before the meter was entered',
+    'end',
+    (log) => end(log, { endsAt: (log.state.meters.get('SOLAR-1')?.sinceS ?? 0) - 1 }),
+  ],
+  [
+    'an end at the latest exchange',
+    'end',
+    (log) => {
+      const t = log.time;
+      exchange(log, { t });
+      return end(log, { endsAt: t });
+    },
+  ],
+  [
+    'an end in an hour that is sealed',
+    'sealed',
+    (log) => end(certified(log), { endsAt: start + hourS - 1 }),
+  ],
+  [
+    'an end long before a sealed hour',
+    'sealed',
+    (log) => {
+      log.hour('solar', start + 3 * hourS, 1000);
+      return end(log, { endsAt: start + hourS });
+    },
+  ],
+  ['a second end', 'ended', (log) => (end(log), end(log))],
+  [
+    'a change after the end',
+    'ended',
+    (log) => {
+      end(log);
+      return log.enter('meter-change', { meter: 'SOLAR-1', clock: 'reliable', ...log.once() });
+    },
+  ],
+  ['an exchange after the end', 'ended', (log) => (end(log), exchange(log, {}))],
+  ['a key after the end', 'ended', (log) => (end(log), log.key('SOLAR-1'))],
+  ['an end that nobody signed', 'auth', (log) => end(log, {}, [])],
+  ['an end signed by the issuing body alone', 'auth', (log) => end(log, {}, [issuing])],
+  [
+    'an end signed by another account',
+    'auth',
+    (log) => end(log, {}, [issuing, testKey('wind account')]),
+  ],
+  ['a meter of the id of one that ended', 'meter', (log) => (end(log), log.meter('SOLAR-1'))],
   ['a key for a meter that is not there', 'meter', (log) => log.key('none', { plant: 'solar' })],
   ['a key for a meter of another plant', 'plant', (log) => log.key('SOLAR-1', { plant: 'wind' })],
   [
@@ -428,6 +489,19 @@ function exchange(
     ...change,
   };
   return log.enter('exchange', spec, signedBy === undefined ? {} : { signedBy });
+}
+
+function end(
+  log: LogBuilder,
+  change: object = {},
+  signedBy?: readonly (typeof issuing)[],
+): Judgement {
+  const spec = { closing: { exportWh: 5 }, endsAt: log.time, meter: 'SOLAR-1', ...log.once() };
+  const given = Object.entries<unknown>({ ...spec, ...change }).filter(
+    ([, value]) => value !== undefined,
+  );
+  const options = signedBy === undefined ? {} : { signedBy };
+  return log.enter('meter-change', Object.fromEntries(given), options);
 }
 
 const freeze = (log: LogBuilder, what: string, id: string): Judgement =>

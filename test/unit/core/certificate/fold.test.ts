@@ -10,7 +10,7 @@ import {
 } from '#core/certificate/entry.ts';
 import { advance, applyJudgement, judgeNext, UnknownKind } from '#core/certificate/fold.ts';
 import { withdrawnRangesLimit } from '#core/certificate/kinds.ts';
-import { emptyState } from '#core/certificate/state/state.ts';
+import { emptyState, metersOfHour } from '#core/certificate/state/state.ts';
 import { canonicalText } from '#core/jcs.ts';
 import { leafHash } from '#core/tlog/tree.ts';
 import {
@@ -127,6 +127,45 @@ describe('every kind has its effect', () => {
       capacityW: 7,
       endsAt: start + 9,
     });
+  });
+
+  it('meter-change changes what it names alone', () => {
+    const log = createBusyLog();
+    const before = log.state.meters.get('SOLAR-1')?.spec;
+    const said = { meter: 'SOLAR-1', class: '0.5', point: 'the cabinet' };
+    expect(log.enter('meter-change', { ...said, ...log.once() }).violation).toBeUndefined();
+    expect(log.state.meters.get('SOLAR-1')?.spec).toEqual({ ...before, ...said });
+    expect(log.state.meters.get('SOLAR-1')?.end).toBeUndefined();
+  });
+
+  it('an end frees every device of its meter, and of no other', () => {
+    const log = createBusyLog();
+    const values = { closing: { exportWh: 5 }, meter: 'SOLAR-1', opening: { exportWh: 0 } };
+    log.enter('exchange', { ...values, serial: 'second', t: start + 1, ...log.once() });
+    const closing = { exportWh: 7 };
+    const end = { closing, endsAt: log.time, meter: 'SOLAR-1', ...log.once() };
+    expect(log.enter('meter-change', end).violation).toBeUndefined();
+    expect(log.state.meters.get('SOLAR-1')?.end?.spec).toMatchObject({ closing });
+    for (const serial of ['SERIAL-solar-1', 'second']) {
+      const meter = log.meter(`again-${serial}`, { plant: 'wind', serial });
+      expect(meter.violation, serial).toBeUndefined();
+    }
+    expect(log.meter('new', { plant: 'wind', serial: 'second' }).violation?.code).toBe('serial');
+    expect(log.meter('new', { plant: 'solar', serial: 'serial-WIND-1' }).violation?.code).toBe(
+      'serial',
+    );
+  });
+
+  it('an end may be at the turn of a sealed hour, and of another plant have any', () => {
+    const log = createBusyLog();
+    log.hour('wind', start + 2 * 3600, 10);
+    log.hour('solar', start, 1000);
+    const end = { closing: { exportWh: 7 }, endsAt: start + 3600, meter: 'SOLAR-1' };
+    expect(log.enter('meter-change', { ...end, ...log.once() }).violation).toBeUndefined();
+    expect(metersOfHour(log.state, 'solar', start).map(([id]) => id)).toContain('SOLAR-1');
+    expect(metersOfHour(log.state, 'solar', start + 3600).map(([id]) => id)).not.toContain(
+      'SOLAR-1',
+    );
   });
 
   it('exchange, key-end', () => {

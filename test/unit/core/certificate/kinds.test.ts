@@ -38,6 +38,8 @@ function examples(): [Kind, object][] {
   const registers = { exportWh: 1 };
   const exchange = { closing: registers, meter: 'SOLAR-1', opening: registers, serial: 's', t: 9 };
   log.enter('exchange', { ...exchange, ...log.once() });
+  const said = { class: 'B', clock: 'unreliable', point: 'a cabinet' };
+  log.enter('meter-change', { meter: 'SOLAR-1', ...said, ...log.once() });
   log.enter('fork', { evidence: testHash('e'), kid, seq: 1 });
   const decisions = [
     { effect: 'accept-late', from: 1, kid, to: 2 },
@@ -48,6 +50,8 @@ function examples(): [Kind, object][] {
   log.enter('unfreeze', { ...reason, id: kid, what: 'key', ...log.once() });
   log.enter('freeze', { ...reason, id: kid, what: 'key', ...log.once() });
   log.enter('key-end', { kid, lastSeq: 1, lastT: 1, ...log.once() });
+  const end = { closing: registers, endsAt: log.time, meter: 'SOLAR-1' };
+  log.enter('meter-change', { ...end, ...log.once() });
   log.enter('rules', { ...testRules, stateEveryS: 3600, version: 2, ...log.once() });
   enterLogKinds(log);
   expect([...log.state.violations.values()]).toEqual([]);

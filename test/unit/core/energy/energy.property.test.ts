@@ -5,7 +5,8 @@ import { combineMeters, computePlantHour, type PlantHour } from '#core/energy/pl
 import { checkMeterRecord } from '#core/energy/record-proof.ts';
 import type { Reading } from '#core/energy/message.ts';
 import { start } from './evidence.ts';
-import { drawFrom, truePlant, type TruePlant } from './true-plant.ts';
+import { drawFrom, endIndex, truePlant } from './true-plant.ts';
+import type { TrueMeter, TruePlant } from './true-plant.ts';
 
 const runs = { numRuns: 1000 } as const;
 
@@ -16,11 +17,18 @@ function computed(plant: TruePlant, arrived: Arrived): PlantHour {
   return computePlantHour({
     start,
     capacityW: plant.capacityW,
-    meters: plant.meters.map(({ messages, ...meter }, m) => ({
-      ...meter,
-      readings: messages.filter((_, i) => arrived(m, i)).flat(),
-    })),
+    meters: plant.meters
+      .map(({ messages, ...meter }, m) => ({
+        ...meter,
+        readings: messages.filter((_, i) => arrived(m, i)).flat(),
+      }))
+      .filter(lives),
   });
+}
+
+/** Whether it counts for the hour: what ended before it is no part of it (metersOfHour). */
+function lives({ end }: Pick<TrueMeter, 'end'>): boolean {
+  return end === undefined || end.t > start;
 }
 
 /** A plant, and two sets of its messages, the first within the second. */
@@ -43,7 +51,7 @@ const seeds = fc.noShrink(fc.integer());
 
 describe('whatever is missing, dropped, delayed or reordered', () => {
   it('the result never exceeds the true energy, and grows only towards it', () => {
-    const seen = { issuing: 0, exact: 0, partial: 0, grown: 0 };
+    const seen = { issuing: 0, exact: 0, partial: 0, grown: 0, ended: 0, endedExact: 0 };
     fc.assert(
       fc.property(seeds, (seed) => {
         const { plant, first, later } = scene(seed);
@@ -64,6 +72,9 @@ describe('whatever is missing, dropped, delayed or reordered', () => {
         seen.exact += Number(some.quality === 'measured' && some.issues);
         seen.partial += Number(some.quality === 'partial' && some.issues);
         seen.grown += Number(some.generationWh < more.generationWh);
+        const ends = plant.meters.some(({ end }) => end !== undefined && end.t < start + 3600);
+        seen.ended += Number(ends && some.issues);
+        seen.endedExact += Number(ends && all.quality === 'measured' && all.issues);
       }),
       runs,
     );
@@ -100,8 +111,9 @@ describe('whatever is missing, dropped, delayed or reordered', () => {
       fc.property(seeds, (seed) => {
         const { plant, first } = scene(seed);
         const hour = computed(plant, first);
+        const meters = plant.meters.filter(lives);
         const records = hour.meters.map((meterHour, m) => {
-          const messages = (plant.meters[m]?.messages ?? []).flat();
+          const messages = (meters[m]?.messages ?? []).flat();
           const leaves = [...new Set(messages.map(({ kid, seq }) => `${kid}/${seq}`))];
           const meterRecord = meterRecordOf(meterHour, {
             start,
@@ -110,14 +122,19 @@ describe('whatever is missing, dropped, delayed or reordered', () => {
           });
           const parsed = parseMeterRecord(encodeMeterRecord(meterRecord));
           expect(parsed).toEqual(meterRecord);
-          const spec = plant.meters[m]?.spec;
+          const { spec, end, exchanges } = meters[m] ?? {};
           if (spec === undefined) throw new Error('a meter');
           checkMeterRecord(parsed, {
             capacityW: plant.capacityW,
             spec,
+            endsAt: end?.t,
             readingAt(at, side): Reading {
+              if ('entry' in at && at.entry.index === endIndex) {
+                expect(side).toBe('last');
+                return { t: end?.t ?? 0, registers: end?.closing ?? {} };
+              }
               if ('entry' in at) {
-                const event = plant.meters[m]?.exchanges[at.entry.index];
+                const event = exchanges?.[at.entry.index];
                 const registers = side === 'first' ? event?.opening : event?.closing;
                 return { t: event?.t ?? 0, registers: registers ?? {} };
               }
@@ -130,7 +147,7 @@ describe('whatever is missing, dropped, delayed or reordered', () => {
           });
           return parsed;
         });
-        const specs = plant.meters.map(({ spec }) => spec);
+        const specs = meters.map(({ spec }) => spec);
         const combined = combineMeters(records, specs, { capacityW: plant.capacityW });
         const { generationWh, quality, issues } = hour;
         expect(combined).toMatchObject({ generationWh, quality, issues });

@@ -1,13 +1,13 @@
 import type { Reading } from '#core/energy/message.ts';
 import type { MeterEvidence } from '#core/energy/meter-hour.ts';
 import type { MeterSpec, RegisterSpec } from '#core/energy/register.ts';
-import type { ExchangeEvent, HeldReading } from '#core/energy/timeline.ts';
+import type { EndEvent, ExchangeEvent, HeldReading } from '#core/energy/timeline.ts';
 import { end, start } from './evidence.ts';
 
 /**
  * A plant whose true energy is known, and all that its meters would ever say of it: registers run
  * along random curves (and turn over, and are exchanged) from two hours before the hour to three
- * hours after it, in messages under changing keys. Faulty and unsynced readings lie at random.
+ * hours after it, in messages under changing keys. A meter may end; its device then goes on elsewhere. Faulty and unsynced readings lie at random.
  */
 export interface TruePlant {
   readonly capacityW: number;
@@ -23,7 +23,11 @@ export interface TrueMeter {
   readonly messages: readonly (readonly HeldReading[])[];
   readonly exchanges: readonly ExchangeEvent[];
   readonly breaks: MeterEvidence['breaks'];
+  readonly end: EndEvent | undefined;
 }
+
+/** Where the entry of an end stands: behind those of all exchanges. */
+export const endIndex = 99;
 
 const capacityW = 24_000;
 const stepS = 1800;
@@ -89,6 +93,7 @@ function trueMeter(
     ? ['importWh']
     : g.pick(['exportWh'], ['exportWh', 'importWh'], ['t1', 't2', 'importWh']);
   const exchangeTs = events(g, 2);
+  const endsAt = g.int(0, 3) > 0 ? undefined : laterThan(exchangeTs, events(g, 1)[0]);
   const share = about.share * names.length;
   const registers = new Map(
     names.map((name) => [name, trueRegister(g, name, { share, exchangeTs })]),
@@ -97,7 +102,8 @@ function trueMeter(
     Object.fromEntries([...registers].map(([name, { shown }]) => [name, shown(t, isNew)]));
   let netWh = 0;
   for (const { spec, total } of registers.values()) {
-    const units = (total(end) - total(start)) * (spec.multiplier ?? 1);
+    const [first, last] = [start, end].map((t) => total(Math.min(t, endsAt ?? t)));
+    const units = ((last ?? 0) - (first ?? 0)) * (spec.multiplier ?? 1);
     netWh += spec.direction === 'export' ? units : -units;
   }
   return {
@@ -114,8 +120,17 @@ function trueMeter(
       opening: valuesAt(t, true),
       entry: { index, leafHash: '0'.repeat(64) },
     })),
+    end: endsAt === undefined ? undefined : endAt(endsAt, valuesAt(endsAt, true)),
     breaks: g.int(0, 3) > 0 ? [] : events(g, 1).map((t) => ({ t })),
   };
+}
+
+function laterThan(exchangeTs: readonly number[], t: number | undefined): number | undefined {
+  return t !== undefined && t > (exchangeTs.at(-1) ?? 0) ? t : undefined;
+}
+
+function endAt(t: number, closing: Readonly<Record<string, number>>): EndEvent {
+  return { t, closing, entry: { index: endIndex, leafHash: 'e'.repeat(64) } };
 }
 
 /** Steps counted since long ago, at any second of the window; and what the display shows. */

@@ -34,6 +34,10 @@ const entries: readonly (readonly [string, (log: LogBuilder) => Judgement])[] = 
       return log.enter('exchange', { ...spec, ...log.once() });
     },
   ],
+  [
+    'meter-change',
+    (log) => log.enter('meter-change', { clock: 'unreliable', meter: 'SOLAR-1', ...log.once() }),
+  ],
   ['key-end', (log) => log.enter('key-end', { kid, lastSeq: 9, lastT: start + 99, ...log.once() })],
   ['fork', (log) => log.enter('fork', { evidence: testHash('a fork'), kid, seq: 3 })],
   [
