@@ -1,7 +1,7 @@
 import type { Pool } from '#platform/postgres.ts';
 import { readingFlags } from './plan.ts';
 
-/** How each key of each meter is doing, for those who look after them. */
+/** How each key of each meter is doing, for those who look after them. `ended`: it, or its meter. */
 export interface KeyStatus {
   readonly plant: string;
   readonly meter: string;
@@ -29,7 +29,7 @@ export const statusLimitRows = 10_000;
 const newestMessages = 20;
 
 const statusSql = `
-  select p.plant, m.meter, k.kid, k.frozen, k.last_seq, k.not_before,
+  select p.plant, m.meter, k.kid, k.frozen, k.last_seq, m.ends_at,
          coalesce(g.through_seq, 0) as through_seq, coalesce(g.max_seq, 0) as max_seq,
          coalesce(g.duplicates, 0) as duplicates,
          coalesce(g.max_seq - g.through_seq - (
@@ -57,6 +57,7 @@ interface Row {
   readonly kid: string;
   readonly frozen: boolean;
   readonly last_seq: number | null;
+  readonly ends_at: number | null;
   readonly through_seq: number;
   readonly max_seq: number;
   readonly duplicates: number;
@@ -104,7 +105,7 @@ export async function readMeterStatus(
 
 function stateOf(row: Row, heardSince: number): KeyStatus['state'] {
   if (row.frozen) return 'frozen';
-  if (row.last_seq !== null) return 'ended';
+  if (row.last_seq !== null || row.ends_at !== null) return 'ended';
   return (row.received_at ?? -1) < heardSince ? 'silent' : 'active';
 }
 

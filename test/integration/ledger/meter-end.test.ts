@@ -3,6 +3,7 @@ import type { SignedDraft } from '#core/certificate/entry.ts';
 import { encodeProof } from '#core/certificate/proof/proof.ts';
 import { verifyProof } from '#core/certificate/proof/verify.ts';
 import type { Reading } from '#core/energy/message.ts';
+import { readMeterStatus } from '#ingestion/meter-status.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { auditLog } from '#support/audit-log.ts';
 import { insertMessages } from '#support/insert-messages.ts';
@@ -202,6 +203,8 @@ onEachEngine('the end of an auxiliary meter', (start) => {
       `select ends_at, version from meter join meter_key using (meter_id) where meter = 'aux'`,
     );
     expect(row).toMatchObject({ ends_at: t0 + 1200, version: 7 });
+    const question = { meter: 'aux', nowS: t0 + 9 * hour, silentAfterS: hour };
+    expect(await readMeterStatus(pool, question)).toMatchObject([{ state: 'ended' }]);
     await requireSound(made, pool);
   });
 });
