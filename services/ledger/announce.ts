@@ -81,14 +81,17 @@ function present(range: Range | undefined): Range[] {
   return range === undefined ? [] : [range];
 }
 
+const everyChange = ['withdrawn', 'issued', 'cancelled'] as const;
+
+/** Put together for what has moved alone: nearly every entry moves units in one way only. */
 function changes(
-  ref: Folded['judgement']['ref'],
+  { index, leafHash }: Folded['judgement']['ref'],
   plant: string,
   moved: Partial<Record<CertificateNews['change'], readonly Range[]>>,
 ): CertificateNews[] {
-  const all = (['withdrawn', 'issued', 'cancelled'] as const).map((change) => ({
-    ...{ ...ref, change, plant, series: seriesOfPlant(plant) },
-    ranges: moved[change] ?? [],
-  }));
-  return all.filter(({ ranges }) => ranges.length > 0);
+  return everyChange.flatMap((change) => {
+    const ranges = moved[change];
+    if (ranges === undefined || ranges.length === 0) return [];
+    return [{ index, leafHash, change, plant, series: seriesOfPlant(plant), ranges }];
+  });
 }
