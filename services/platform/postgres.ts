@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { Failed, Refused } from '#core/errors.ts';
-import { asFailure } from './postgres-errors.ts';
+import { asFailure, sqlState } from './postgres-errors.ts';
 import { typeParsers } from './postgres-types.ts';
 
 /** Where the database is: DATABASE_URL, or the fields that `startEmbeddedPostgres` gives. */
@@ -136,10 +136,17 @@ async function oneByOne(steps: readonly (() => Promise<void>)[]): Promise<void> 
   for (const step of steps) await step();
 }
 
-/** After a failed statement its transaction answers every other with an error of its own. */
+/** What the server answers to all that comes after a failed statement (PostgreSQL, appendix A). */
+const inFailedTransaction = '25P02';
+
+/** A step of several statements may hear of another's failure before that one is told. */
 async function allAtOnce(steps: readonly (() => Promise<void>)[]): Promise<void> {
-  const outcomes = await Promise.allSettled(steps.map((step) => step()));
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  const errors: unknown[] = [];
+  for (const outcome of await Promise.allSettled(steps.map((step) => step()))) {
+    if (outcome.status === 'rejected') errors.push(outcome.reason);
+  }
+  if (errors.length === 0) return;
+  throw errors.find((error) => sqlState(error) !== inFailedTransaction) ?? errors[0];
 }
 
 export interface TransactionOptions {

@@ -4,6 +4,7 @@ import { scales, type Bench, type Figure, type Scale } from './figure.ts';
 
 const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
   ingest: () => import('./ingest.ts'),
+  'ingest-growth': () => import('./ingest-growth.ts'),
   external: () => import('./ingest-external.ts'),
   ledger: () => import('./ledger.ts'),
   // Parts of `ledger`.
@@ -12,7 +13,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   cosign: async () => ({ bench: (await import('./ledger.ts')).cosign }),
   memory: () => import('./memory.ts'),
 };
-const all = ['ingest', 'ledger'];
+const all = ['ingest', 'ingest-growth', 'ledger'];
 
 /**
  * `npm run bench -- NAME [--scale s|m|l]`: one JSON line a figure on standard output. A benchmark

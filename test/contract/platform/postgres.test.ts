@@ -268,6 +268,17 @@ onPostgres('a pipelined connection', (start) => {
         ]),
       );
       await expect(doubled).rejects.toMatchObject({ code: 'raced' });
+      // The first step's second statement comes after the failure, and is not its cause.
+      const cause = inTransaction(target, (sql) =>
+        sql.pipeline([
+          async () => {
+            await sql.run('select 1');
+            await sql.run('select 2');
+          },
+          () => sql.run('insert into step values (1)').then(() => undefined),
+        ]),
+      );
+      await expect(cause).rejects.toMatchObject({ constraint: 'step_pkey' });
       const { n } = await plain.row<{ n: number }>('select count(*) as n from step');
       expect(n).toBe(20);
     }
