@@ -46,6 +46,8 @@ async function close(
   const { origin } = await ledger.settings();
   await ledger.step();
   if (await ledger.enterState()) terminal.out('the last state is entered\n');
+  // Published before anything follows it: proofs rest on a checkpoint that ends with a state (D3.5).
+  await ledger.step();
   const spec = { ...(next !== undefined && { next }), reason, ...once(installation) };
   const signers = [await issuerKey(installation)];
   await enter(installation, [signedDraft({ kind: 'log-close', origin, spec }, signers)], terminal);
