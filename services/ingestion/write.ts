@@ -2,6 +2,7 @@ import { Failed } from '#core/errors.ts';
 import type { Reading } from '#core/energy/message.ts';
 import type { Sql } from '#platform/postgres.ts';
 import { numbers, slices } from './columns.ts';
+import type { Horizons } from './keeping.ts';
 import {
   flagsOf,
   otherRegisters,
@@ -74,8 +75,8 @@ export async function insertMessages(sql: Sql, stored: readonly StoredMessage[])
 }
 
 /** A second reading of one meter and instant proves nothing new here; the messages keep both. */
-const insertReadingsSql = `
-  insert into reading (meter_id, time, export_wh, import_wh, co2_g, operating_s, valid_s, other,
+const insertReadingsSql = (table: 'reading' | 'reading_late'): string => `
+  insert into ${table} (meter_id, time, export_wh, import_wh, co2_g, operating_s, valid_s, other,
                        flags)
   select u.meter_id, to_timestamp(u.t), u.export_wh, u.import_wh, u.co2_g, u.operating_s, u.valid_s,
          u.other, u.flags
@@ -87,19 +88,35 @@ const insertReadingsSql = `
 /** Rows of one statement: what the server then holds of it stays at a few megabytes. */
 const readingsPageRows = 10_000;
 
-export async function insertReadings(sql: Sql, stored: readonly StoredMessage[]): Promise<void> {
-  let page = emptyPage();
+/** Rows of readings, by their time: into `reading`, or to those that wait, or nowhere. */
+export async function insertReadings(
+  sql: Sql,
+  stored: readonly StoredMessage[],
+  { keptFromS, lateBeforeS }: Horizons,
+): Promise<void> {
+  let page = emptyPage('reading');
+  let late = emptyPage('reading_late');
   for (const { kept, code } of stored) {
     if (!isUsable(code)) continue;
-    for (const reading of kept.parsed.message.readings) addReading(page, kept, { reading, code });
-    if (page.meterIds.length < readingsPageRows) continue;
-    await insertPage(sql, page);
-    page = emptyPage();
+    for (const reading of kept.parsed.message.readings) {
+      if (reading.t < keptFromS) continue;
+      addReading(reading.t < lateBeforeS ? late : page, kept, { reading, code });
+    }
+    if (page.meterIds.length >= readingsPageRows) {
+      await insertPage(sql, page);
+      page = emptyPage('reading');
+    }
+    if (late.meterIds.length >= readingsPageRows) {
+      await insertPage(sql, late);
+      late = emptyPage('reading_late');
+    }
   }
   await insertPage(sql, page);
+  await insertPage(sql, late);
 }
 
 interface ReadingPage {
+  readonly table: 'reading' | 'reading_late';
   readonly meterIds: number[];
   readonly times: number[];
   readonly registers: (number | null)[][];
@@ -108,8 +125,9 @@ interface ReadingPage {
   readonly flags: number[];
 }
 
-function emptyPage(): ReadingPage {
+function emptyPage(table: ReadingPage['table']): ReadingPage {
   return {
+    table,
     meterIds: [],
     times: [],
     registers: registerColumns.map(() => []),
@@ -137,7 +155,7 @@ function addReading(
 
 async function insertPage(sql: Sql, page: ReadingPage): Promise<void> {
   if (page.meterIds.length === 0) return;
-  await sql.run(insertReadingsSql, [
+  await sql.run(insertReadingsSql(page.table), [
     numbers(page.meterIds),
     numbers(page.times),
     ...page.registers.map(numbers),
