@@ -127,7 +127,7 @@ export const ingestionVariables = {
     max: 36_500,
     default: defaultIngestionLimits.readingsKeptDays,
   }),
-  readingsCompressedAfterDays: integer('INGESTION_READINGS_COMPRESSED_AFTER_DAYS', {
+  readingsCompressedAfterDays: integer('INGESTION_COMPRESS_AFTER_DAYS', {
     about: 'With TimescaleDB: from which age on rows of readings are compressed',
     unit: 'days',
     min: 1,
