@@ -18,10 +18,11 @@ insert into reading_keeping default values;
 -- decompress anything. Elsewhere it stays empty. The columns are those of `reading`.
 create table reading_late (like reading including defaults, primary key (time, meter_id));
 
--- Columns since 2.18, with a second name for the same settings before.
+-- What 0005 made decides: TimescaleDB may have come to the database after it. Since 2.18 the settings are
+-- those of a columnstore, before that of compression.
 do $$
 begin
-  if not exists (select 1 from pg_extension where extname = 'timescaledb') then
+  if (select relkind = 'r' from pg_class where oid = to_regclass('reading_15m')) then
     return;
   end if;
   if exists (select 1 from pg_proc where proname = 'add_columnstore_policy') then

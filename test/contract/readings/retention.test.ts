@@ -4,8 +4,8 @@ import { createKeeping } from '#ingestion/keeping.ts';
 import { createRetention } from '#ingestion/retention.ts';
 import { rollUp } from '#ingestion/rollup.ts';
 import { manualClock } from '#platform/clock.ts';
-import type { Pool } from '#platform/postgres.ts';
-import { onEachEngine, onTimescale } from '#support/postgres.ts';
+import { inTransaction, type Pool } from '#platform/postgres.ts';
+import { onEachEngine, onPostgres, onTimescale } from '#support/postgres.ts';
 import { insertLogSetting } from '#support/register.ts';
 import { refreshEverything, runPolicy, runRefreshPolicies } from '#support/rollups.ts';
 import {
@@ -225,5 +225,36 @@ onEachEngine('retention by housekeeping', (start) => {
       expect(await horizonsOf(1_000)).toBe(keptFromS);
       expect(await horizonsOf(3)).toBe(keptFromS + 2 * dayS);
     });
+  });
+});
+
+onPostgres('a roll-up under way', (start) => {
+  it('is waited for before readings that it needs are given up', async () => {
+    const { pool, anotherPool } = await start();
+    const today = 20_000 * dayS;
+    await twoMeters(pool, today, 1);
+    await pool.run('insert into reading_touched (meter_ids, starts) values ($1, $2)', [
+      [1],
+      [today - 3600],
+    ]);
+    const waiting = async (processes: number): Promise<void> => {
+      const of = `pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+      await until(async () => (await count(pool, of)) === processes);
+    };
+    const clock = manualClock(today * 1000);
+    const limits = { ...defaultIngestionLimits, readingsKeptDays: 1 };
+    const keeping = createKeeping({ pool, clock }, { keepRollups: true }, limits);
+    const work = await inTransaction(anotherPool(), async (sql) => {
+      await sql.run('lock table reading_15m');
+      const rolling = rollUp(pool, 1);
+      await waiting(1);
+      const looking = keeping.look();
+      await waiting(2);
+      return { rolling, looking };
+    });
+    await work.looking;
+    expect(await work.rolling).toBe(1);
+    expect(keeping.horizons().keptFromS).toBe(today);
+    expect(await count(pool, 'reading_15m')).toBe(1);
   });
 });
