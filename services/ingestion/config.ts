@@ -6,6 +6,7 @@ import type { BacklogLimits } from './backlog.ts';
 import type { BatchLimits } from './batcher.ts';
 import { defaultExternalBrokerLimits } from './external-broker.ts';
 import type { HousekeepingLimits } from './housekeeping.ts';
+import type { KeepingLimits } from './keeping.ts';
 import type { PaceLimits } from './pace.ts';
 import type { ReceiptLimits } from './receipts.ts';
 import type { RegisterLimits } from './register.ts';
@@ -19,7 +20,8 @@ export interface IngestionLimits
     ReceiptLimits,
     RegisterLimits,
     HousekeepingLimits,
-    Omit<StoreLimits, 'keepRollups'> {
+    KeepingLimits,
+    Omit<StoreLimits, 'keepRollups' | 'horizons'> {
   /** How long `stop` waits for what was taken in. */
   readonly stopMs: number;
 }
@@ -57,6 +59,15 @@ export const defaultIngestionLimits: IngestionLimits = {
   outboxKeptS: 86_400,
   outboxKeptRows: 100_000,
   sweepRows: 10_000,
+  readingsKeptDays: 730,
+  readingsCompressedAfterDays: 7,
+  lateRows: 2_000,
+  lateEveryMs: 200,
+  lateTurnsPerRefresh: 50,
+  lateLeaseS: 90,
+  retentionRows: 10_000,
+  retentionBatches: 10,
+  retentionMeters: 1_000,
   stopMs: 20_000,
 };
 
@@ -110,6 +121,20 @@ export const ingestionVariables = {
     min: 1,
     max: 1_000_000,
     default: defaultIngestionLimits.unsignedRowsPerSender,
+  }),
+  readingsKeptDays: integer('INGESTION_READINGS_KEPT_DAYS', {
+    about: 'How long readings stay as rows; messages, roll-ups and certificates stay for ever',
+    unit: 'days',
+    min: 60,
+    max: 36_500,
+    default: defaultIngestionLimits.readingsKeptDays,
+  }),
+  readingsCompressedAfterDays: integer('INGESTION_COMPRESS_AFTER_DAYS', {
+    about: 'With TimescaleDB: from which age on rows of readings are compressed',
+    unit: 'days',
+    min: 1,
+    max: 30,
+    default: defaultIngestionLimits.readingsCompressedAfterDays,
   }),
 } satisfies Variables;
 

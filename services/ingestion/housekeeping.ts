@@ -3,10 +3,13 @@ import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { rest } from '#platform/rest.ts';
+import type { Keeping } from './keeping.ts';
+import { createLateReadings, type LateLimits } from './late-readings.ts';
+import { createRetention, type RetentionLimits } from './retention.ts';
 import { rollUp } from './rollup.ts';
 import { validateSome, type ValidationLimits } from './validation/step.ts';
 
-export interface HousekeepingLimits extends ValidationLimits {
+export interface HousekeepingLimits extends LateLimits, RetentionLimits, ValidationLimits {
   /** A pause lets touches of the same hours gather, so that each is computed once for many. */
   readonly rollupEveryMs: number;
   readonly rollupBatches: number;
@@ -36,21 +39,24 @@ export interface Housekeeping {
 }
 
 /**
- * What ingestion does when nobody waits: roll-ups, validation, and rows whose time is over. In real time, since
- * it paces the load on the machine. A failing database is tried again; anything else is an error of
- * ours, told to `onDeath`.
+ * What ingestion does when nobody waits: roll-ups, readings that came late, validation, and rows whose
+ * time is over. In real time, since it paces the load on the machine. A failing database is tried again;
+ * anything else is an error of ours, told to `onDeath`.
  */
 export function startHousekeeping(
   context: {
     readonly pool: Pool;
     readonly clock: Clock;
     readonly logger: Logger;
+    readonly keeping: Keeping;
     readonly keepRollups: boolean;
     readonly onDeath: (error: Error) => void;
   },
   limits: HousekeepingLimits,
 ): Housekeeping {
-  const { pool, clock, logger } = context;
+  const { pool, clock, keeping, logger } = context;
+  const late = createLateReadings(pool, limits);
+  const retention = createRetention(pool, limits);
   const stopping = new AbortController();
   let sweptMs = Number.NEGATIVE_INFINITY;
 
@@ -64,27 +70,40 @@ export function startHousekeeping(
     logger.warn({ dropped, outboxKeptS, outboxKeptRows }, 'news that nobody fetched were dropped');
   };
 
-  const turn = async (): Promise<void> => {
+  /** What TimescaleDB does by its policies; ordinary tables are kept by us. */
+  const keepTables = async (): Promise<false> => {
+    await rollUp(pool, limits.rollupBatches);
+    await retention.drop(keeping.horizons().keptFromS);
+    return false;
+  };
+
+  /** Whether more waits to be done soon. */
+  const turn = async (): Promise<boolean> => {
     if (performance.now() - sweptMs > sweepEveryMs) {
       sweptMs = performance.now();
       const nowS = clock.nowS();
       await sweepOutbox(nowS);
       await pool.run(sweepQuarantineSql, [nowS - limits.unsignedKeptS, limits.sweepRows]);
+      await keeping.look();
     }
-    if (context.keepRollups) await rollUp(pool, limits.rollupBatches);
+    const again = context.keepRollups ? await keepTables() : await late.turn();
     await validateSome(pool, limits, { nowS: clock.nowS(), signal: stopping.signal });
+    return again;
   };
 
   const work = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
+      let again = false;
       try {
-        await turn();
+        again = await turn();
       } catch (error) {
         if (!(error instanceof Failed)) throw error;
         logger.warn({ err: error }, 'housekeeping failed, to be tried again');
       }
-      await rest(limits.rollupEveryMs, stopping.signal);
+      await rest(again ? limits.lateEveryMs : limits.rollupEveryMs, stopping.signal);
     }
+    // Where this fails, the lease ends by itself.
+    if (!context.keepRollups) await late.release().catch(ignoreFailed);
   };
   const ended = work().catch((error: unknown) => {
     context.onDeath(error instanceof Error ? error : new Error(String(error)));
@@ -95,4 +114,8 @@ export function startHousekeeping(
       await ended;
     },
   };
+}
+
+function ignoreFailed(error: unknown): void {
+  if (!(error instanceof Failed)) throw error;
 }

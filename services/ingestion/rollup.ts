@@ -94,24 +94,32 @@ const daySql = upsertOf(
 const lockKey = 0x726f6c6c7570;
 /** Two at once could overwrite a newer bucket by an older one. */
 const lockSql = `select pg_try_advisory_xact_lock(${lockKey}) as locked`;
+/** Until this transaction ends nobody can move it, and so delete what is rolled up here. */
+const keptFromSql = `select kept_from from reading_keeping for share`;
 
 const takeSql = `
   with taken as (
     delete from reading_touched
      where touched_id in (select touched_id from reading_touched order by touched_id limit $1)
     returning meter_ids, starts)
-  select u.meter_id, u.start from taken, unnest(taken.meter_ids, taken.starts) as u (meter_id, start)`;
+  select u.meter_id, u.start from taken, unnest(taken.meter_ids, taken.starts) as u (meter_id, start)
+   where u.start >= $2`;
 
 /**
  * Brings the buckets of at most `limitBatches` batches up to date, in one transaction, and returns
- * how many hours of meters that were; 0 when there was nothing to do or another process does it.
+ * how many hours of meters that were; 0 when there was nothing to do or another process does it. Hours
+ * of which readings may be gone stay as they are.
  * Crash: the marks are still there.
  */
 export async function rollUp(pool: Pool, limitBatches: number): Promise<number> {
   return inTransaction(pool, async (sql) => {
     const { locked } = await sql.row<{ locked: boolean }>(lockSql);
     if (!locked) return 0;
-    const hours = await sql.rows<{ meter_id: number; start: number }>(takeSql, [limitBatches]);
+    const { kept_from } = await sql.row<{ kept_from: number }>(keptFromSql);
+    const hours = await sql.rows<{ meter_id: number; start: number }>(takeSql, [
+      limitBatches,
+      kept_from,
+    ]);
     if (hours.length === 0) return 0;
     const values = [
       numbers(hours.map(({ meter_id }) => meter_id)),

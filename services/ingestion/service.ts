@@ -11,6 +11,7 @@ import { createBatcher, type Batcher } from './batcher.ts';
 import { defaultIngestionLimits, type IngestionLimits } from './config.ts';
 import { examine } from './examine.ts';
 import { startHousekeeping, type Housekeeping } from './housekeeping.ts';
+import { areRollupsTables, createKeeping, ensurePolicies, type Keeping } from './keeping.ts';
 import { createPace, type Pace } from './pace.ts';
 import type { Advance, Astray, Kept } from './plan.ts';
 import { receiptSigner } from './receipt-key.ts';
@@ -84,10 +85,15 @@ export function createIngestion(context: IngestionContext): Ingestion {
   return {
     died,
     start: async () => {
-      const { timescale } = await describeServer(context.pool);
+      await describeServer(context.pool);
+      const keepRollups = await areRollupsTables(context.pool);
+      const keeping = createKeeping(context, { keepRollups }, limits);
+      // First, so that no policy drops what a process that runs still takes for kept.
+      await keeping.look();
+      if (!keepRollups) await ensurePolicies(context.pool, limits);
       await register.refresh();
       if (register.receiptKeys().length > 0) signer();
-      running = run(context, { limits, keepRollups: timescale === undefined, signer, tally, die });
+      running = run(context, { limits, keeping, keepRollups, signer, tally, die });
       quota.start();
     },
     stop: async () => {
@@ -153,19 +159,21 @@ function run(
   { pool, clock, sendReceipt, logger }: IngestionContext,
   {
     limits,
+    keeping,
     keepRollups,
     signer,
     tally,
     die,
   }: {
     readonly limits: IngestionLimits;
+    readonly keeping: Keeping;
     readonly keepRollups: boolean;
     readonly signer: () => Signer;
     readonly tally: Tally;
     readonly die: (error: unknown) => void;
   },
 ): Running {
-  const store = createStore(pool, { ...limits, keepRollups });
+  const store = createStore(pool, { ...limits, keepRollups, horizons: keeping.horizons });
   const receipts = createReceipts({ pool, signer, send: sendReceipt, onError: die }, limits);
   const batcher = createBatcher<Item>(limits, async (items) => {
     const verdicts = await Promise.all(items);
@@ -181,7 +189,7 @@ function run(
     }
   });
   const housekeeping = startHousekeeping(
-    { pool, clock, logger, keepRollups, onDeath: die },
+    { pool, clock, logger, keeping, keepRollups, onDeath: die },
     limits,
   );
   return { receipts, batcher, housekeeping };

@@ -2,6 +2,7 @@ import { Failed } from '#core/errors.ts';
 import { inTransaction, type Pool, type Sql } from '#platform/postgres.ts';
 import { announceBatch } from './announce.ts';
 import { loadStored, lockHeads, type LoadedHead } from './heads.ts';
+import type { Horizons } from './keeping.ts';
 import { needsLookup, type Head, type Stored } from './place.ts';
 import {
   planBatch,
@@ -20,6 +21,8 @@ export interface StoreLimits extends QuarantineLimits {
   readonly cachedHeads: number;
   /** False where TimescaleDB keeps the roll-ups itself. */
   readonly keepRollups: boolean;
+  /** Which readings become rows, and where; asked anew for every batch. */
+  readonly horizons: () => Horizons;
 }
 
 export interface Committed extends BatchPlan {
@@ -68,7 +71,7 @@ export function createStore(pool: Pool, limits: StoreLimits): Store {
         () => advanceHeads(sql, plan.progress),
         () => insertMessages(sql, plan.stored),
         () => insertForks(sql, plan.forks),
-        () => insertReadings(sql, plan.stored, { careful: careful > 0 }),
+        () => insertReadings(sql, plan.stored, { careful: careful > 0, ...limits.horizons() }),
         ...(limits.keepRollups ? [() => touchReadings(sql, plan.stored)] : []),
         () => touchPlants(sql, plan.dirty),
         () => announceBatch(sql, { plan, astray }, nowS),

@@ -3,6 +3,7 @@ import type { Reading } from '#core/energy/message.ts';
 import type { Sql } from '#platform/postgres.ts';
 import { violatedConstraint } from '#platform/postgres-errors.ts';
 import { numbers, slices, sparseNumbers } from './columns.ts';
+import type { Horizons } from './keeping.ts';
 import {
   flagsOf,
   otherRegisters,
@@ -74,15 +75,16 @@ export async function insertMessages(sql: Sql, stored: readonly StoredMessage[])
   ]);
 }
 
-const insertReadingsSql = `
-  insert into reading (meter_id, time, export_wh, import_wh, co2_g, operating_s, valid_s, other,
+const insertReadingsSql = (table: 'reading' | 'reading_late'): string => `
+  insert into ${table} (meter_id, time, export_wh, import_wh, co2_g, operating_s, valid_s, other,
                        flags)
   select u.meter_id, to_timestamp(u.t), u.export_wh, u.import_wh, u.co2_g, u.operating_s, u.valid_s,
          u.other, u.flags
     from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
                 $7::bigint[], $8::jsonb[], $9::smallint[])
          as u (meter_id, t, export_wh, import_wh, co2_g, operating_s, valid_s, other, flags)`;
-const insertUnstoredSql = `${insertReadingsSql} on conflict do nothing`;
+const insertUnstoredSql = (table: 'reading' | 'reading_late'): string =>
+  `${insertReadingsSql(table)} on conflict do nothing`;
 
 /** Rows of one statement: what the server then holds of it stays at a few megabytes. */
 const readingsPageRows = 10_000;
@@ -91,6 +93,8 @@ const readingsPageRows = 10_000;
 const readingKey = 'reading_pkey';
 
 /**
+ * Rows of readings, by their time: into `reading`, or to those that wait, or nowhere.
+ *
  * A second reading of one meter and instant proves nothing new here; the messages keep both. To look
  * for it doubles what a row costs, so that those which are new under their key are written without,
  * unless `careful`. Failed('doubled') where another key of the meter had one of them.
@@ -98,26 +102,28 @@ const readingKey = 'reading_pkey';
 export async function insertReadings(
   sql: Sql,
   stored: readonly StoredMessage[],
-  { careful }: { readonly careful: boolean },
+  { careful, keptFromS, lateBeforeS }: Horizons & { readonly careful: boolean },
 ): Promise<void> {
   const pages = {
-    fresh: emptyPage(insertReadingsSql),
-    doubtful: emptyPage(insertUnstoredSql),
+    fresh: emptyPage(insertReadingsSql('reading')),
+    doubtful: emptyPage(insertUnstoredSql('reading')),
+    late: emptyPage(insertUnstoredSql('reading_late')),
   };
+  const names = ['fresh', 'doubtful', 'late'] as const;
   for (const { kept, code, storedTo } of stored) {
     if (!isUsable(code)) continue;
     for (const reading of kept.parsed.message.readings) {
-      const of = !careful && reading.t > storedTo ? 'fresh' : 'doubtful';
-      addReading(pages[of], kept, { reading, code });
+      if (reading.t < keptFromS) continue;
+      const timely = !careful && reading.t > storedTo ? 'fresh' : 'doubtful';
+      addReading(pages[reading.t < lateBeforeS ? 'late' : timely], kept, { reading, code });
     }
-    for (const of of ['fresh', 'doubtful'] as const) {
+    for (const of of names) {
       if (pages[of].meterIds.length < readingsPageRows) continue;
       await insertPage(sql, pages[of]);
       pages[of] = emptyPage(pages[of].statement);
     }
   }
-  await insertPage(sql, pages.fresh);
-  await insertPage(sql, pages.doubtful);
+  for (const of of names) await insertPage(sql, pages[of]);
 }
 
 interface ReadingPage {

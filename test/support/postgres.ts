@@ -3,6 +3,9 @@
  *
  * - `onEachEngine(name, (start, engine) => { test(...) })`: a suite that runs on PGlite and again on
  *   a real PostgreSQL. Without one the second run is skipped aloud, its name saying how to get it.
+ * - `onTimescale(name, (start, engine) => ...)`: on TimescaleDB in this process (timescale.ts), and again
+ *   on the server that TIMESCALE_URL names, a superuser of it. That server is an engine more, on request:
+ *   without it the run says so, and nothing has failed. `onEveryEngine`: all of these.
  * - `onPostgres(name, (start) => ...)`: for races and locks, which prove nothing on PGlite (D6).
  * - `start({ migrated? })` gives a `TestPostgres`: a new empty database (with the migrations of
  *   infra/migrations applied unless `migrated: false`), its connection, a pool, `stop()`.
@@ -14,19 +17,19 @@
  * database of its own there), or else a private cluster of the `postgres` found on this machine.
  */
 import { execFile } from 'node:child_process';
-import { createHash, randomBytes, type Hash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, describe } from 'vitest';
 import { startEmbeddedPostgres } from '#platform/embedded-postgres.ts';
 import { migrate } from '#platform/migrate.ts';
 import { clientConfig, createPool, type Connection, type Pool } from '#platform/postgres.ts';
+import { addMigrations, cacheFolder } from './engine-cache.ts';
 import {
   findPostgresBinaries,
   saveCluster,
@@ -34,11 +37,14 @@ import {
   startPostgresCluster,
   type PostgresCluster,
 } from './real-postgres.ts';
+import { startTimescaleCopy } from './timescale.ts';
 
 export type TestEngine = 'pglite' | 'postgres';
+export type TimescaleEngine = 'timescale' | 'timescale-server';
+export type AnyEngine = TestEngine | TimescaleEngine;
 
 export interface TestPostgres {
-  readonly engine: TestEngine;
+  readonly engine: AnyEngine;
   readonly connection: Connection;
   /** The same as a URL, for DATABASE_URL of a child process. */
   readonly connectionString: string;
@@ -56,6 +62,7 @@ export interface TestPostgresOptions {
 type Start = (options?: TestPostgresOptions) => Promise<TestPostgres>;
 
 const server = process.env.TEST_POSTGRES_URL;
+const timescaleServer = process.env.TIMESCALE_URL;
 const binaries = findPostgresBinaries();
 const hasPostgres = server !== undefined || binaries !== undefined;
 /** Of the engines here the one whose databases are made in a moment, for tests that are about none. */
@@ -76,6 +83,30 @@ export function onEachEngine(
   });
 }
 
+export function onTimescale(
+  name: string,
+  suite: (start: Start, engine: TimescaleEngine) => void,
+): void {
+  describe(`${name}, on TimescaleDB`, () => {
+    suite(starter('timescale'), 'timescale');
+  });
+  if (timescaleServer === undefined) {
+    process.stdout.write(`left out: ${name}, on a server with TimescaleDB: set TIMESCALE_URL\n`);
+    return;
+  }
+  describe(`${name}, on the server with TimescaleDB`, () => {
+    suite(starter('timescale-server'), 'timescale-server');
+  });
+}
+
+export function onEveryEngine(
+  name: string,
+  suite: (start: Start, engine: AnyEngine) => void,
+): void {
+  onEachEngine(name, suite);
+  onTimescale(name, suite);
+}
+
 export function onPostgres(name: string, suite: (start: Start) => void): void {
   const title = `${name}, on PostgreSQL`;
   describe.skipIf(!hasPostgres)(hasPostgres ? title : `${title} (${howToGetIt})`, () => {
@@ -83,7 +114,7 @@ export function onPostgres(name: string, suite: (start: Start) => void): void {
   });
 }
 
-function starter(engine: TestEngine): Start {
+function starter(engine: AnyEngine): Start {
   const started: TestPostgres[] = [];
   afterAll(async () => {
     await Promise.all(started.map(({ stop }) => stop()));
@@ -96,13 +127,11 @@ function starter(engine: TestEngine): Start {
 }
 
 export async function startTestPostgres(
-  engine: TestEngine,
+  engine: AnyEngine,
   options: TestPostgresOptions = {},
 ): Promise<TestPostgres> {
   const isMigrated = options.migrated !== false;
-  const place = await (engine === 'pglite'
-    ? embeddedDatabase(isMigrated)
-    : serverDatabase(options));
+  const place = await placeOn[engine](isMigrated);
   const pools: Pool[] = [];
   const anotherPool = (maxConnections = 8): Pool => {
     // As an installation has it.
@@ -132,6 +161,18 @@ interface Place {
   readonly remove: () => Promise<void>;
 }
 
+const placeOn: Readonly<Record<AnyEngine, (isMigrated: boolean) => Promise<Place>>> = {
+  pglite: embeddedDatabase,
+  postgres: (isMigrated) => serverDatabase(isMigrated, server),
+  timescale: timescaleDatabase,
+  'timescale-server': (isMigrated) => serverDatabase(isMigrated, timescaleServer),
+};
+
+async function timescaleDatabase(isMigrated: boolean): Promise<Place> {
+  const { connection, connectionString, stop } = await startTimescaleCopy(isMigrated);
+  return { connection, connectionString, remove: stop };
+}
+
 async function embeddedDatabase(isMigrated: boolean): Promise<Place> {
   const folder = mkdtempSync(join(tmpdir(), 'hourseal-pglite-'));
   await copyInto(await templateFolder(isMigrated), folder);
@@ -153,9 +194,6 @@ async function copyInto(from: string, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await promisify(execFile)('cp', ['-R', '-p', `${from}/.`, folder]);
 }
-
-const cacheFolder = fileURLToPath(new URL('../../node_modules/.cache/hourseal', import.meta.url));
-const migrationsFolder = fileURLToPath(new URL('../../infra/migrations', import.meta.url));
 
 /**
  * The folder of an embedded Postgres that was started once, perhaps migrated, and stopped: making
@@ -187,37 +225,32 @@ async function templateFolder(isMigrated: boolean): Promise<string> {
   return made;
 }
 
-async function addMigrations(key: Hash): Promise<void> {
-  for (const name of (await readdir(migrationsFolder)).sort()) {
-    key.update(name).update(await readFile(join(migrationsFolder, name)));
-  }
-}
-
 /** One private cluster for this process, until that ends. */
 let cluster: Promise<(database: string) => string> | undefined;
 /** A database of that cluster, from which all that are migrated are copied. */
 const template = 'migrated';
 
-async function serverDatabase({ migrated = true }: TestPostgresOptions): Promise<Place> {
-  const url = await (cluster ??= server === undefined ? privateServer() : sharedServer(server));
+/** On the server at `address`, or on one of our own. */
+async function serverDatabase(isMigrated: boolean, address: string | undefined): Promise<Place> {
+  const url = address === undefined ? await (cluster ??= privateServer()) : databasesAt(address);
   const name = `test_${randomBytes(8).toString('hex')}`;
-  const isCopied = migrated && server === undefined;
+  const isCopied = isMigrated && address === undefined;
   const source = isCopied ? `template ${template}` : '';
   await administrate(url('postgres'), `create database ${name} ${source}`);
   const drop = (): Promise<void> =>
     administrate(url('postgres'), `drop database ${name} with (force)`);
   try {
-    if (migrated && !isCopied) await migrate(url(name));
+    if (isMigrated && !isCopied) await migrate(url(name));
   } catch (error) {
     await drop();
     throw error;
   }
   // A cluster of ours ends soon, with all that is in it.
-  const remove = server === undefined ? (): Promise<void> => Promise.resolve() : drop;
+  const remove = address === undefined ? (): Promise<void> => Promise.resolve() : drop;
   return { connection: url(name), connectionString: url(name), remove };
 }
 
-async function sharedServer(address: string): Promise<(database: string) => string> {
+function databasesAt(address: string): (database: string) => string {
   return (database) => {
     const at = new URL(address);
     at.pathname = `/${database}`;

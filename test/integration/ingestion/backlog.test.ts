@@ -7,7 +7,7 @@ import { defaultIngestionLimits } from '#ingestion/config.ts';
 import { createPace } from '#ingestion/pace.ts';
 import type { Intake } from '#platform/intake.ts';
 import type { Pool } from '#platform/postgres.ts';
-import { onEachEngine, onPostgres } from '#support/postgres.ts';
+import { onEveryEngine, onPostgres } from '#support/postgres.ts';
 import { at, quiet, until } from './rig.ts';
 
 const limits = { ...defaultIngestionLimits, drainEveryMs: 5, backlogMessages: 10 };
@@ -53,7 +53,7 @@ const sumsSql = `
            where b.sender = s.sender) as stored
     from backlog_sender s order by sender`;
 
-onEachEngine('the backlog', (start) => {
+onEveryEngine('the backlog', (start) => {
   it('keeps so many messages of a sender, and so many bytes, and no more', async () => {
     const { pool } = await start();
     const bounds = { backlogMessages: 3, backlogBytes: 100 };

@@ -5,7 +5,7 @@ import { parseCompactJws } from '#core/jws.ts';
 import type { Signer } from '#core/signer.ts';
 import { createIngestion, type Ingestion } from '#ingestion/service.ts';
 import { genesis, message, signed, simplePlant } from '#support/log-people.ts';
-import { onEachEngine, type TestPostgres } from '#support/postgres.ts';
+import { onEveryEngine, type TestPostgres } from '#support/postgres.ts';
 import { ingestionSigner, testSigner } from '#support/register.ts';
 import { createTestLedger, removeTestFolders, testStartS } from '#support/test-ledger.ts';
 import type { TestLedger } from '#support/test-ledger.ts';
@@ -16,7 +16,7 @@ const untilS = testStartS + 1000;
 
 removeTestFolders();
 
-onEachEngine('ingestion while its key changes', (start) => {
+onEveryEngine('ingestion while its key changes', (start) => {
   let database: TestPostgres;
   let log: TestLedger;
   let ingestion: Ingestion | undefined;

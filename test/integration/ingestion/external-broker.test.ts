@@ -11,7 +11,7 @@ import { systemClock } from '#platform/clock.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { mosquitto, startMosquitto, type Mosquitto } from '#support/mosquitto.ts';
 import { describeWith } from '#support/needs.ts';
-import { onEachEngine } from '#support/postgres.ts';
+import { onEveryEngine } from '#support/postgres.ts';
 import { ingestionSigner, insertLogSetting, testLog } from '#support/register.ts';
 import { connectDevice, startStation, type Station } from './external-rig.ts';
 import { newDevice, until, type Device } from './rig.ts';
@@ -86,7 +86,7 @@ describeWith([mosquitto], 'ingestion behind mosquitto', () => {
     await server.stop();
   });
 
-  onEachEngine('with a database', (start) => {
+  onEveryEngine('with a database', (start) => {
     it('takes what gateways send, and its receipts empty their stores', async () => {
       const { pool } = await start();
       await insertLogSetting(pool);

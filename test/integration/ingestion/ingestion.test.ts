@@ -4,8 +4,9 @@ import { toHex, utf8 } from '#core/bytes.ts';
 import { extendChain } from '#core/energy/receipt.ts';
 import { parseMessage, receiptsTopic } from '#core/energy/message.ts';
 import type { Pool } from '#platform/postgres.ts';
-import { onEachEngine, type TestPostgres } from '#support/postgres.ts';
+import { onEveryEngine, type TestPostgres } from '#support/postgres.ts';
 import { endKey, insertLogSetting, testSigner } from '#support/register.ts';
+import { isTimescale, refreshEverything } from '#support/rollups.ts';
 import { at, newDevice, reading, startRig, until, type Device, type Rig } from './rig.ts';
 
 interface MessageRow {
@@ -54,7 +55,7 @@ function count(pool: Pool, table: string): Promise<number> {
   return pool.row<{ n: number }>(`select count(*) as n from ${table}`).then(({ n }) => n);
 }
 
-onEachEngine('ingestion', (start) => {
+onEveryEngine('ingestion', (start, engine) => {
   let database: TestPostgres;
   let pool: Pool;
   let rig: Rig;
@@ -487,13 +488,15 @@ onEachEngine('ingestion', (start) => {
     const hour = at - 3600;
     const readings = [0, 300, 900, 3500].map((s) => reading(hour + s, 1000 + s));
     await rig.send(meter.message(1, hour, { readings }), meter);
-    const rollup = (table: string): Promise<unknown[]> =>
-      pool.rows(
+    const rollup = async (table: string): Promise<unknown[]> => {
+      if (isTimescale(engine)) await refreshEverything(pool);
+      return pool.rows(
         `select extract(epoch from bucket)::bigint - ${hour} as at, readings::int, export_wh_first as first,
                 export_wh_last as last, export_wh_min as min, export_wh_max as max
            from ${table} join meter using (meter_id) where meter = $1 order by bucket`,
         [meter.of.meter],
       );
+    };
     await until(async () => (await rollup('reading_1d')).length === 1);
     expect(await rollup('reading_15m')).toEqual([
       { at: 0, readings: 2, first: 1000, last: 1300, min: 1000, max: 1300 },

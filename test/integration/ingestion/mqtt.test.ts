@@ -8,7 +8,7 @@ import { createBroker, type Broker } from '#broker/service.ts';
 import { createIngestion, type Ingestion } from '#ingestion/service.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { Pool } from '#platform/postgres.ts';
-import { onEachEngine } from '#support/postgres.ts';
+import { onEveryEngine } from '#support/postgres.ts';
 import { ingestionSigner, insertLogSetting } from '#support/register.ts';
 import { newDevice, quiet, reading, type Device } from './rig.ts';
 
@@ -62,7 +62,7 @@ function connect(device: Device, port: number): Promise<MqttClient> {
   });
 }
 
-onEachEngine('a device over MQTT', (start) => {
+onEveryEngine('a device over MQTT', (start) => {
   it('is acknowledged and gets a receipt that the ingestion key signed', async () => {
     const { pool } = await start();
     await insertLogSetting(pool);

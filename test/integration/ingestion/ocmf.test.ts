@@ -6,7 +6,7 @@ import { parseSigned } from '#core/energy/signed.ts';
 import { insertKey } from '#ledger/register-store.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { ocmfMeter, type OcmfMeter } from '#support/ocmf.ts';
-import { onEachEngine, type TestPostgres } from '#support/postgres.ts';
+import { onEveryEngine, type TestPostgres } from '#support/postgres.ts';
 import { insertLogSetting, insertMeter, testSigner, topicOf } from '#support/register.ts';
 import { at, startRig, type Rig } from './rig.ts';
 
@@ -20,7 +20,7 @@ interface Charger extends OcmfMeter {
   readonly payload: (page: number, minute: number, change?: object) => string;
 }
 
-onEachEngine('a meter that speaks OCMF', (start) => {
+onEveryEngine('a meter that speaks OCMF', (start) => {
   let database: TestPostgres;
   let pool: Pool;
   let rig: Rig;

@@ -94,4 +94,28 @@ onEachEngine('sealing', (start) => {
       { version: 2, generation_wh: 1000, complete: true },
     ]);
   });
+
+  // Rows of readings draw charts, and retention deletes them.
+  test('needs no row of a reading to seal, correct and prove', async () => {
+    const { pool } = await start();
+    for (const table of ['reading', 'reading_late', 'reading_15m', 'reading_1h', 'reading_1d']) {
+      await pool.run(`drop table ${table}`);
+    }
+    const { ledger, enter, stepAt } = createTestLedger(pool);
+    await enter(people.genesis(), ...people.simplePlant('p1'));
+    const [first = '', second = '', third = ''] = hourly('p1', 3);
+    await insertMessages(pool, [{ jws: first }, { jws: third }]);
+    await stepAt(t0 + 26 * hour + 10);
+    await insertMessages(pool, [{ jws: second }]);
+    await stepAt(t0 + 26 * hour + 20);
+    expect(await hoursOf(pool)).toMatchObject([
+      { start: t0, version: 1, certified_wh: 1000 },
+      { start: t0 + hour, version: 1, certified_wh: 1000 },
+      { start: t0 + hour, version: 2, certified_wh: 1000 },
+      { start: t0 + 2 * hour, version: 1, certified_wh: 1000 },
+    ]);
+    const proofs = await ledger.proofs();
+    const proof = encodeProof(await proofs.collect({ series: 'energy/p1', from: 1, to: 1000 }));
+    expect(verifyProof(proof).steps.filter(({ result }) => result === 'fail')).toEqual([]);
+  });
 });
