@@ -12,10 +12,22 @@ import { verifierOf } from '#platform/verify.ts';
 import type { Access } from './access.ts';
 
 /** What somebody shows who wants to connect. */
-export interface Credentials {
+export interface Shown {
   readonly clientId: string;
   readonly userName: string | undefined;
   readonly password: Uint8Array | undefined;
+}
+
+export interface Credentials {
+  readonly clientId: string;
+  readonly parsed: ParsedConnect;
+}
+
+/** What can be refused without asking anybody. Throws Refused with why. */
+export function readCredentials({ clientId, userName, password }: Shown): Credentials {
+  if (password === undefined) throw new Refused('form', 'no password');
+  if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
+  return { clientId, parsed: parseConnect(password) };
 }
 
 const keySql = `
@@ -61,13 +73,9 @@ const sweepJtiSql = `
  */
 export async function authenticateMeter(
   pool: Pool,
-  credentials: Credentials,
+  { clientId, parsed }: Credentials,
   { audience, nowS }: { readonly audience: string; readonly nowS: number },
 ): Promise<Access> {
-  const { clientId, userName, password } = credentials;
-  if (password === undefined) throw new Refused('form', 'no password');
-  if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
-  const parsed = parseConnect(password);
   const [key] = await pool.rows<KeyRow>(keySql, [parsed.jws.header.kid]);
   if (key === undefined) throw new Refused('key', 'no such key is registered');
   await requireSignature(parsed, key);
