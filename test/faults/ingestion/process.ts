@@ -1,12 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { rssPeakMiB } from '#support/rss.ts';
 
 const main = fileURLToPath(new URL('../../../services/ingestion/main.ts', import.meta.url));
 const project = fileURLToPath(new URL('../../..', import.meta.url));
 const saidCharacters = 16_000;
-const mebibyte = 1024 * 1024;
 
 /** One ingestion process, the product's own `main.ts`, that is killed and started again. */
 export interface Instance {
@@ -85,14 +84,4 @@ export function createInstance(environment: Readonly<Record<string, string>>): I
     peakRssMiB: measure,
     said: () => said,
   };
-}
-
-function rssPeakMiB(pid: number): number {
-  try {
-    const [, kibibytes = '0'] =
-      /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    return (Number(kibibytes) * 1024) / mebibyte;
-  } catch {
-    return 0; // It has ended, or this is no Linux.
-  }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { canonicalText } from '#core/jcs.ts';
 import { parsePublicJwk } from '#core/keys.ts';
 import { createKeyFile } from '#platform/keys.ts';
@@ -41,6 +42,10 @@ export interface World {
   readonly pool: Pool;
   /** In the midst of it: what was promised so far is kept. */
   readonly checkNow: () => Promise<void>;
+  /** Messages of which gateways hold a receipt. */
+  readonly receipted: () => number;
+  /** Resolves when gateways have something to say and for a while no more of it is receipted. */
+  readonly stuck: () => Promise<void>;
   /** Stops the load, waits until it has all arrived by itself, and looks at everything. */
   readonly settleAndCheck: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -51,9 +56,14 @@ export interface WorldOptions {
   readonly publishers?: number;
   /** How long a gateway waits for an acknowledgement before it takes a connection for dead. */
   readonly answerTimeoutMs?: number;
+  /** Where the database is, instead of a temporary folder. */
+  readonly postgresFolder?: string;
   /** Of ingestion, beside or instead of our own. */
   readonly environment?: Readonly<Record<string, string>>;
 }
+
+/** Much longer than the time between two receipts. */
+const stuckMs = 3_000;
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'hourseal-world-'));
@@ -66,7 +76,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     return part;
   };
   try {
-    const postgres = kept(await startBreakablePostgres());
+    const postgres = kept(
+      await startBreakablePostgres(
+        options.postgresFolder === undefined ? {} : { folder: options.postgresFolder },
+      ),
+    );
     const broker = kept(await startMosquitto({ settings: ['autosave_interval 1'] }));
     let kafkaPort = 0;
     const { cable, cut } = await layCables({
@@ -115,6 +129,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       ...(options.answerTimeoutMs !== undefined && { answerTimeoutMs: options.answerTimeoutMs }),
     });
     undo.push(load.stop);
+    const receipted = (): number =>
+      load.promised.reduce((sum, { promised }) => sum + promised().throughSeq, 0);
     return {
       ingestion,
       postgres,
@@ -126,6 +142,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       checkNow: async () => {
         await databaseUp(pool);
         await checkPromises(pool, load.promised);
+      },
+      receipted,
+      stuck: async () => {
+        for (let before = -1; before !== receipted();) {
+          before = receipted();
+          await sleep(stuckMs);
+        }
       },
       settleAndCheck: async () => {
         await load.settled().catch((cause: unknown) => {
