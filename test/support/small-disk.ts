@@ -19,14 +19,11 @@ export function createSmallDisk(sizeMiB: number): SmallDisk {
   // Where a server of another user gets to, which root's own temporary folder may not be.
   const root = mkdtempSync('/tmp/hourseal-small-disk-');
   const filler = join(root, 'filler');
-  const { status, stderr, error } = spawnSync(
-    'mount',
-    ['-t', 'tmpfs', '-o', `size=${sizeMiB}m,mode=0777`, 'none', root],
-    { encoding: 'utf8' },
-  );
-  if (status !== 0) {
+  try {
+    run('mount', '-t', 'tmpfs', '-o', `size=${sizeMiB}m,mode=0777`, 'none', root);
+  } catch (error) {
     rmSync(root, { recursive: true });
-    throw new Error(`mount: ${error?.message ?? stderr.trim()}`);
+    throw error;
   }
   return {
     folder: root,
@@ -48,10 +45,15 @@ export function createSmallDisk(sizeMiB: number): SmallDisk {
     },
     makeRoom: () => rmSync(filler),
     remove() {
-      spawnSync('umount', [root]);
+      run('umount', root);
       rmSync(root, { recursive: true });
     },
   };
+}
+
+function run(name: string, ...words: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(name, words, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${name}: ${error?.message ?? stderr.trim()}`);
 }
 
 /** Tries it. */
