@@ -152,11 +152,11 @@ function createAedes(context: BrokerContext, shared: Shared): Aedes {
 }
 
 /**
- * Whether it has taken all that it was sent. aedes waits for one that does not, and a receipt that
- * waits would hold up those of all other meters; the next one says it all again.
+ * Whether it takes what it is sent. aedes waits for one that does not, and a receipt that waits would
+ * hold up those of all other meters; the next one says it all again. So at most one packet waits.
  */
 function readsOn({ conn }: Client): boolean {
-  return conn.writableLength === 0;
+  return !conn.writableNeedDrain;
 }
 
 function ignore(): void {

@@ -12,7 +12,7 @@ import { backoffMs } from '#devices/backoff.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { Signer } from '#core/signer.ts';
-import { describeWith, type Need } from '#support/needs.ts';
+import { describeWhereAllowed, type Need } from '#support/needs.ts';
 import { onPostgres } from '#support/postgres.ts';
 import { rssPeakMiB } from '#support/rss.ts';
 import { insertLogSetting, testLog, testSigner } from '#support/register.ts';
@@ -135,7 +135,7 @@ async function comeBack(
   }
 }
 
-describeWith([openFiles()], `a fleet of ${connections} connections`, () => {
+describeWhereAllowed(openFiles(), `a fleet of ${connections} connections`, () => {
   onPostgres('comes back at once', (start) => {
     let server: ChildProcess | undefined;
     afterAll(() => {
