@@ -1,31 +1,35 @@
 import { Refused } from '#core/errors.ts';
 import { integer, optional, path, readConfig, text, type Variables } from '#platform/config.ts';
+import type { LineLimits } from './line.ts';
+import type { PacketLimits } from './packet-guard.ts';
 import type { BrokerTlsFiles } from './tls.ts';
 
-export interface BrokerLimits {
+export interface BrokerLimits extends LineLimits, PacketLimits {
   readonly connections: number;
-  /** CONNECTs whose password is being checked at one time, all connections together. */
-  readonly connecting: number;
+  /** From a connection's beginning to the end of its CONNECT. */
   readonly connectMs: number;
   /** How long a client may leave its receive buffer full before it is dropped. */
   readonly drainMs: number;
   readonly keepaliveS: number;
   /** Packets that a client may send before its CONNECT is answered. */
   readonly queuedPackets: number;
-  readonly connectBytes: number;
-  readonly packetBytes: number;
+  /** Of what clients did wrong. */
+  readonly logLinesPerSecond: number;
 }
 
 export const defaultBrokerLimits: BrokerLimits = {
   connections: 10_000,
   connecting: 100,
   connectMs: 10_000,
+  connectWaitMs: 15_000,
   drainMs: 30_000,
   keepaliveS: 1_800,
   queuedPackets: 42,
   connectBytes: 4_096,
   // A message of 64 KiB with its topic and packet id; what is longer ends the connection.
   packetBytes: 65_536 + 512,
+  packetPieces: 1_000,
+  logLinesPerSecond: 20,
 };
 
 export const brokerVariables = {

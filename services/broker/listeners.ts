@@ -1,7 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { addressOf, listenOn, type ListenAddress } from '#platform/listen.ts';
-import type { Logger } from '#platform/logger.ts';
 import type { BrokerLimits } from './config.ts';
+import type { Doorway } from './doorway.ts';
+import type { Say } from './sparing-log.ts';
 import { createTlsServer, type BrokerTls } from './tls.ts';
 
 /** Where the broker takes connections: over TCP, and over TLS where it is configured. */
@@ -10,7 +11,6 @@ export interface Listeners {
   readonly start: () => Promise<void>;
   /** Takes no more connections, and resolves once the last is closed. */
   readonly close: () => Promise<void>;
-  readonly destroyAll: () => void;
   readonly port: () => number;
   readonly tlsPort: () => number | undefined;
   /** Resolves when one of them fails by itself. */
@@ -20,8 +20,10 @@ export interface Listeners {
 export interface ListenersContext {
   readonly listen: ListenAddress;
   readonly tls?: BrokerTls | undefined;
-  readonly limits: Pick<BrokerLimits, 'connections' | 'connectMs'>;
-  readonly logger: Logger;
+  readonly limits: Pick<BrokerLimits, 'connectMs'>;
+  /** One for both: TCP connections are counted, also those whose handshake is under way. */
+  readonly doorway: Doorway;
+  readonly say: Say;
   /** Speaks MQTT on a connection: TCP, or TLS after its handshake. */
   readonly serve: (socket: Socket) => void;
 }
@@ -30,29 +32,29 @@ export function createListeners({
   listen,
   tls,
   limits,
-  logger,
+  doorway,
+  say,
   serve,
 }: ListenersContext): Listeners {
-  /** TCP connections, also those whose handshake is under way: one limit for all. */
-  const sockets = new Set<Socket>();
-  const admit = (socket: Socket): void => {
-    if (sockets.size >= limits.connections) {
-      logger.warn('a connection beyond the limit was dropped');
-      socket.destroy();
-      return;
-    }
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  };
   const plain = createServer({ noDelay: true }, (socket) => {
-    admit(socket);
-    if (!socket.destroyed) serve(socket);
+    serve(socket);
+    doorway.enter(socket);
   });
   const secure = tls && createTlsServer(tls, limits.connectMs);
-  secure?.on('connection', admit);
-  secure?.on('secureConnection', serve);
+  const underTls = new Map<string, Socket>();
+  secure?.on('connection', (socket: Socket) => {
+    const from = placeOf(socket);
+    underTls.set(from, socket);
+    socket.once('close', () => underTls.delete(from));
+    doorway.enter(socket);
+  });
+  secure?.on('secureConnection', (socket) => {
+    const under = underTls.get(placeOf(socket));
+    if (under !== undefined) doorway.carries(under, socket);
+    serve(socket);
+  });
   secure?.on('tlsClientError', (error: Error, socket) => {
-    logger.info({ why: error.message }, 'no TLS connection');
+    say({ why: error.message }, 'no TLS connection');
     socket.destroy();
   });
   let failed: (error: Error) => void = () => undefined;
@@ -78,10 +80,12 @@ export function createListeners({
       for (const server of servers) server.on('error', failed);
     },
     close,
-    destroyAll: () => {
-      for (const socket of sockets) socket.destroy();
-    },
     port: () => addressOf(plain).port,
     tlsPort: () => secure && addressOf(secure).port,
   };
+}
+
+/** Node does not say which TCP connection TLS runs on; of one listener no two are from one place. */
+function placeOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

@@ -13,7 +13,7 @@ import type { Access } from './access.ts';
 import type { ShownCertificate } from './tls.ts';
 
 /** What somebody shows who wants to connect. */
-export interface Credentials {
+export interface Shown {
   readonly clientId: string;
   readonly userName: string | undefined;
   readonly password: Uint8Array | undefined;
@@ -21,8 +21,29 @@ export interface Credentials {
   readonly certificate?: ShownCertificate | undefined;
 }
 
+/** A password alone decides where there is one, also for whoever shows a certificate to others. */
+export type Credentials =
+  | { readonly clientId: string; readonly parsed: ParsedConnect }
+  | { readonly clientId: string; readonly certificate: ShownCertificate };
+
+/** What can be refused without asking anybody. Throws Refused with why. */
+export function readCredentials({ clientId, userName, password, certificate }: Shown): Credentials {
+  if (password === undefined && certificate !== undefined) {
+    requireSame(clientId, userName ?? clientId);
+    return { clientId, certificate };
+  }
+  if (password === undefined) throw new Refused('form', 'no password');
+  requireSame(clientId, userName);
+  return { clientId, parsed: parseConnect(password) };
+}
+
+function requireSame(clientId: string, userName: string | undefined): void {
+  if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
+}
+
 const keySql = `
-  select k.key_id, k.jwk, k.ocmf is not null as is_ocmf, least(k.last_t, m.ends_at) as last_t, m.meter, p.plant, m.spec ->> 'clock' as clock,
+  select k.key_id, k.jwk, k.ocmf is not null as is_ocmf, least(k.last_t, m.ends_at) as last_t,
+         m.meter, p.plant, m.spec ->> 'clock' as clock,
          (s.rules ->> 'lateAfterS')::bigint as late_after_s
     from meter_key k join meter m using (meter_id) join plant p using (plant_id)
          cross join log_setting s
@@ -68,13 +89,8 @@ export async function authenticateMeter(
   credentials: Credentials,
   { audience, nowS }: { readonly audience: string; readonly nowS: number },
 ): Promise<Access> {
-  const { certificate, clientId, userName, password } = credentials;
-  if (password === undefined && certificate !== undefined) {
-    return byCertificate(pool, { certificate, clientId, userName }, nowS);
-  }
-  if (password === undefined) throw new Refused('form', 'no password');
-  if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
-  const parsed = parseConnect(password);
+  if ('certificate' in credentials) return byCertificate(pool, credentials, nowS);
+  const { clientId, parsed } = credentials;
   const [key] = await pool.rows<KeyRow>(keySql, [parsed.jws.header.kid]);
   if (key === undefined) throw new Refused('key', 'no such key is registered');
   await requireSignature(parsed, key);
@@ -92,14 +108,9 @@ export async function authenticateMeter(
  */
 async function byCertificate(
   pool: Pool,
-  {
-    certificate,
-    clientId,
-    userName = clientId,
-  }: { certificate: ShownCertificate; clientId: string; userName: string | undefined },
+  { certificate, clientId }: { certificate: ShownCertificate; clientId: string },
   nowS: number,
 ): Promise<Access> {
-  if (userName !== clientId) throw new Refused('subject', 'client id and user name differ');
   const { validFromS, validToS } = certificate;
   // Not `nowS < … || …`: a date that cannot be read is valid never.
   if (!(validFromS <= nowS && nowS <= validToS)) {

@@ -9,9 +9,12 @@ import type { Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
 import { checkPublication, maySubscribe, type Access } from './access.ts';
 import { defaultBrokerLimits, type BrokerLimits } from './config.ts';
-import { authenticateMeter } from './meters.ts';
+import { createDoorway, type Doorway } from './doorway.ts';
+import { createLine, type Line } from './line.ts';
 import { createListeners } from './listeners.ts';
+import { authenticateMeter, readCredentials } from './meters.ts';
 import { createPacketGuard } from './packet-guard.ts';
+import { sparingLog, type Say } from './sparing-log.ts';
 import { certificateOf, type BrokerTls } from './tls.ts';
 
 export interface BrokerContext {
@@ -28,7 +31,10 @@ export interface BrokerContext {
 }
 
 export interface Broker extends Service {
-  /** Sends to whoever is connected and has subscribed (QoS 1); resolves when it was handed over. */
+  /**
+   * Sends to whoever is connected and has subscribed (QoS 1), and waits for nobody: one that does not
+   * read what it was sent before gets nothing more.
+   */
   readonly publish: (topic: string, bytes: Uint8Array) => Promise<void>;
   /** The TCP port, once started, and that of TLS. */
   readonly port: () => number;
@@ -48,23 +54,27 @@ export interface Broker extends Service {
  */
 export function createBroker(context: BrokerContext): Broker {
   const limits = { ...defaultBrokerLimits, ...context.limits };
-  const { logger } = context;
   const meters = new WeakMap<Client, Access>();
-  const aedes = createAedes(limits, meters, context);
+  const linesPerSecond = limits.logLinesPerSecond;
+  const say = sparingLog(context.logger, { linesPerSecond, nowMs: () => performance.now() });
+  const doorway = createDoorway(limits);
+  const aedes = createAedes(context, { limits, meters, doorway, say, line: createLine(limits) });
   routeNothingFromClients(aedes);
   const listeners = createListeners({
     ...context,
     limits,
+    doorway,
+    say,
     serve: (socket) => {
       guard(socket, limits);
       aedes.handle(socket);
     },
   });
   aedes.on('clientError', (client, error) => {
-    logger.info({ meter: client.id, why: error.message }, 'connection closed');
+    say({ meter: client.id, why: error.message }, 'connection closed');
   });
   aedes.on('connectionError', (_client, error) => {
-    logger.info({ why: error.message }, 'connection refused');
+    say({ why: error.message }, 'connection refused');
   });
   return {
     died: listeners.died,
@@ -77,18 +87,14 @@ export function createBroker(context: BrokerContext): Broker {
       await new Promise<void>((resolve) => {
         aedes.close(resolve);
       });
-      listeners.destroyAll();
+      for (const socket of doorway.sockets()) socket.destroy();
       await closed;
     },
-    publish: (topic, payload) =>
-      new Promise((resolve, reject) => {
-        const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), ...once } as const;
-        aedes.publish(packet, (error) => {
-          if (error)
-            reject(new Failed('broker', 'a message was not handed over', { cause: error }));
-          else resolve();
-        });
-      }),
+    publish: (topic, payload) => {
+      if (aedes.closed) return Promise.reject(new Failed('broker', 'the broker has stopped'));
+      aedes.publish({ cmd: 'publish', topic, payload: Buffer.from(payload), ...once }, ignore);
+      return Promise.resolve();
+    },
     port: listeners.port,
     tlsPort: listeners.tlsPort,
     connections: () => aedes.connectedClients,
@@ -97,13 +103,22 @@ export function createBroker(context: BrokerContext): Broker {
 
 const once = { qos: 1, retain: false, dup: false } as const;
 
-function createAedes(
-  limits: BrokerLimits,
-  meters: WeakMap<Client, Access>,
-  context: BrokerContext,
-): Aedes {
+/** What the parts of one broker share. */
+interface Shared {
+  readonly limits: BrokerLimits;
+  readonly meters: WeakMap<Client, Access>;
+  readonly doorway: Doorway;
+  readonly line: Line;
+  readonly say: Say;
+}
+
+function createAedes(context: BrokerContext, shared: Shared): Aedes {
+  const { limits, meters, say } = shared;
   const wills = new WeakSet<Client>();
+  const denied = new WeakSet<Client>();
   return new Aedes({
+    // Of what is being sent; what bounds it is one packet for each connection, see `readsOn`.
+    concurrency: 0,
     connectTimeout: limits.connectMs,
     drainTimeout: limits.drainMs,
     keepaliveLimit: limits.keepaliveS,
@@ -115,7 +130,7 @@ function createAedes(
       noteConnect(client, packet, wills);
       done(null, true);
     },
-    authenticate: authenticator(context, { limits, meters, wills }),
+    authenticate: authenticator(context, shared, wills),
     authorizePublish: (client, packet, done) => {
       const access = client === null ? undefined : meters.get(client);
       takeIn(access, packet, context).then(
@@ -130,10 +145,27 @@ function createAedes(
     authorizeSubscribe: (client, subscription, done) => {
       const access = meters.get(client);
       const may = access !== undefined && maySubscribe(access, subscription.topic);
+      if (!may && !denied.has(client)) {
+        denied.add(client);
+        say({ meter: client.id, topic: subscription.topic.slice(0, 200) }, 'may not subscribe');
+      }
       // Without a subscription aedes answers with 0x80, failure (MQTT 3.1.1, section 3.9.3).
       done(null, may ? subscription : null);
     },
+    authorizeForward: (client, packet) => (readsOn(client) ? packet : null),
   });
+}
+
+/**
+ * Whether it takes what it is sent. aedes waits for one that does not, and a receipt that waits would
+ * hold up those of all other meters; the next one says it all again. So at most one packet waits.
+ */
+function readsOn({ conn }: Client): boolean {
+  return !conn.writableNeedDrain;
+}
+
+function ignore(): void {
+  // Who does not read, or has gone, is told by its next receipt.
 }
 
 /**
@@ -154,31 +186,25 @@ function routeNothingFromClients(aedes: Aedes): void {
 type Authenticate = Aedes['authenticate'];
 
 function authenticator(
-  { database, audience, clock, logger, tls }: BrokerContext,
-  state: {
-    readonly limits: BrokerLimits;
-    readonly meters: WeakMap<Client, Access>;
-    readonly wills: WeakSet<Client>;
-  },
+  { database, audience, clock, tls }: BrokerContext,
+  { doorway, line, meters, say }: Shared,
+  wills: WeakSet<Client>,
 ): Authenticate {
-  let connecting = 0;
   const authenticate = async (
     client: Client,
     userName: string | undefined,
     password: Uint8Array | undefined,
   ): Promise<void> => {
-    if (state.wills.has(client)) throw new Refused('will', 'a meter leaves no will');
-    if (connecting >= state.limits.connecting) throw new Failed('busy', 'too many connect at once');
-    connecting++;
-    try {
-      // A password alone decides where there is one, also for whoever shows a certificate to others.
-      const certificate = password === undefined ? certificateOf(client.conn, tls?.ca) : undefined;
-      const credentials = { certificate, clientId: client.id, userName, password };
-      const circumstances = { audience, nowS: clock.nowS() };
-      state.meters.set(client, await authenticateMeter(database, credentials, circumstances));
-    } finally {
-      connecting--;
-    }
+    if (wills.has(client)) throw new Refused('will', 'a meter leaves no will');
+    const certificate = password === undefined ? certificateOf(client.conn, tls?.ca) : undefined;
+    const shown = { certificate, clientId: client.id, userName, password };
+    const credentials = readCredentials(shown);
+    const access = await line.inTurn(
+      () => authenticateMeter(database, credentials, { audience, nowS: clock.nowS() }),
+      () => client.closed,
+    );
+    meters.set(client, access);
+    doorway.letIn(client.conn);
   };
   return (...[client, userName, password, done]) => {
     authenticate(client, userName, password).then(
@@ -186,7 +212,7 @@ function authenticator(
         done(null, true);
       },
       (error: unknown) => {
-        logger.info({ meter: client.id, why: reasonOf(error) }, 'may not connect');
+        say({ meter: client.id, why: reasonOf(error) }, 'may not connect');
         done(
           Object.assign(new Error('not authorized'), { returnCode: returnCodeOf(error) }),
           false,
@@ -229,12 +255,13 @@ function reasonOf(error: unknown): string {
 
 /** aedes reads the socket by `read`: what it would get is looked at first. */
 function guard(socket: Socket, limits: BrokerLimits): void {
-  const { accepts } = createPacketGuard(limits);
+  const { refuses } = createPacketGuard(limits);
   const read = socket.read.bind(socket);
   socket.read = (size?: number): unknown => {
     const chunk: unknown = read(size);
-    if (!(chunk instanceof Uint8Array) || accepts(chunk)) return chunk;
-    socket.destroy(new Error('a packet longer than allowed, or not MQTT'));
+    const why = chunk instanceof Uint8Array ? refuses(chunk) : undefined;
+    if (why === undefined) return chunk;
+    socket.destroy(new Error(why));
     return null;
   };
 }

@@ -54,6 +54,11 @@ export interface PoolLimits {
   readonly connectTimeoutMs: number;
   /** How long the server may work on one statement, waiting for locks included. */
   readonly statementTimeoutMs: number;
+  /**
+   * How long the server keeps a transaction open, and its locks, of which it hears nothing: our half
+   * of a connection may be gone without its knowing.
+   */
+  readonly silentTransactionMs: number;
   readonly idleTimeoutMs: number;
 }
 
@@ -61,6 +66,7 @@ export const defaultPoolLimits: PoolLimits = {
   maxConnections: 8,
   connectTimeoutMs: 30_000,
   statementTimeoutMs: 60_000,
+  silentTransactionMs: 60_000,
   idleTimeoutMs: 30_000,
 };
 
@@ -89,6 +95,8 @@ export function createPool(
     idleTimeoutMillis: limits.idleTimeoutMs,
     statement_timeout: limits.statementTimeoutMs,
     query_timeout: limits.statementTimeoutMs + serverSilenceMs,
+    idle_in_transaction_session_timeout: limits.silentTransactionMs,
+    keepAlive: true,
     application_name: options.applicationName ?? 'hourseal',
     types: typeParsers,
     pipeline: options.pipelined ?? false,
@@ -157,6 +165,8 @@ export interface TransactionOptions {
 }
 
 const transactionTimeoutMs = 120_000;
+/** Failures after which the connection is of no more use: its end ends the transaction. */
+const overWithConnection = new Set(['transaction-timeout', 'database-down', 'commit-unknown']);
 
 /**
  * Runs `work` in one transaction: commits when it returns, rolls back when it throws.
@@ -183,7 +193,8 @@ export async function inTransaction<Result>(
     await commit(client);
     return result;
   } catch (error) {
-    if (error instanceof Failed && error.code === 'transaction-timeout') state.broken = error;
+    // Asked to roll back, a server that is gone would be waited for once more.
+    if (error instanceof Failed && overWithConnection.has(error.code)) state.broken ??= error;
     state.broken ??= await rollback(client);
     throw error;
   } finally {

@@ -16,6 +16,7 @@ import * as people from '#support/log-people.ts';
 import { ingestionSigner, testLog } from '#support/register.ts';
 import { acceleratedClock, audience, readingEveryS, registerAt } from './kill-world.ts';
 import type { World, WorldMeter } from './kill-world.ts';
+import type { Random } from './seed.ts';
 
 const ingestionKey = parsePublicJwk(ingestionSigner.jwk);
 const tickMs = 120;
@@ -48,9 +49,6 @@ export interface LoadMeter {
   readonly finish: (signal: AbortSignal) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
-
-/** A number in [0, 1). */
-export type Random = () => number;
 
 export interface LoadOptions {
   readonly world: World;

@@ -11,14 +11,13 @@ import { openDatabase } from '#standalone/network.ts';
 import { copyEmptyDatabase, onEachEngine } from '#support/postgres.ts';
 import { checkAudit, checkEnergy, checkForks, checkMessages } from './kill-checks.ts';
 import { checkNothingTwice, checkProjections, replayLog } from './kill-checks.ts';
-import { startLoad, type LoadMeter, type Random } from './kill-load.ts';
+import { startLoad, type LoadMeter } from './kill-load.ts';
 import { freePort, startVictim } from './kill-process.ts';
 import { watchCheckpoints, type CheckpointWatch } from './kill-watch.ts';
 import { worldMeters, type World } from './kill-world.ts';
+import { randomFrom, roundsOr, seed, type Random } from './seed.ts';
 
-const rounds = Number(process.env.HOURSEAL_FAULT_ROUNDS ?? 2);
-/** Set it to what a failed run printed to kill at the same moments again. */
-const seed = Number(process.env.HOURSEAL_FAULT_SEED ?? Date.now() % 1_000_000);
+const rounds = roundsOr(2);
 /** Two hours and more on the accelerated clock. */
 const lastLifeMs = 13_000;
 const finishLimitMs = 240_000;
@@ -28,17 +27,6 @@ const folders: string[] = [];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
-
-/** Mulberry32: small, and the same everywhere. */
-function randomFrom(start: number): Random {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface Scene {
   readonly world: World;

@@ -30,11 +30,14 @@ import { startEmbeddedPostgres } from '#platform/embedded-postgres.ts';
 import { migrate } from '#platform/migrate.ts';
 import { clientConfig, createPool, type Connection, type Pool } from '#platform/postgres.ts';
 import { addMigrations, cacheFolder } from './engine-cache.ts';
+import type { Need } from './needs.ts';
 import {
   findPostgresBinaries,
   saveCluster,
   serverUser,
+  startBreakableCluster,
   startPostgresCluster,
+  type BreakableCluster,
   type PostgresCluster,
 } from './real-postgres.ts';
 import { startTimescaleCopy } from './timescale.ts';
@@ -249,6 +252,39 @@ async function serverDatabase(isMigrated: boolean, address: string | undefined):
   const remove = address === undefined ? (): Promise<void> => Promise.resolve() : drop;
   return { connection: url(name), connectionString: url(name), remove };
 }
+
+/** A database of its own server, that a test kills. */
+export interface BreakablePostgres extends Pick<
+  BreakableCluster,
+  'folder' | 'kill' | 'killBackend' | 'restart' | 'stop'
+> {
+  readonly connectionString: string;
+  /** The Unix socket that it listens on. */
+  readonly socket: string;
+  /** The same database by a port of 127.0.0.1 that leads to the socket. */
+  readonly through: (port: number) => string;
+}
+
+/** Migrated. `folder`: where it is made, instead of a temporary folder. */
+export async function startBreakablePostgres(
+  options: { readonly folder?: string } = {},
+): Promise<BreakablePostgres> {
+  if (binaries === undefined) throw new Error(howToGetIt);
+  const savedAt = await savedCluster(binaries);
+  const made = await startBreakableCluster(binaries, { ...options, savedAt });
+  return {
+    ...made,
+    connectionString: urlOf(made)(template),
+    socket: join(made.socketFolder, `.s.PGSQL.${made.port}`),
+    through: (port) => `postgresql://${made.user}@127.0.0.1:${port}/${template}`,
+  };
+}
+
+/** What `describeWith` wants to know where a server of the machine's own is needed. */
+export const ownPostgres: Need =
+  binaries === undefined
+    ? { reason: 'no PostgreSQL here to be killed: apt-get install postgresql' }
+    : { path: binaries, reason: '' };
 
 function databasesAt(address: string): (database: string) => string {
   return (database) => {

@@ -25,7 +25,22 @@ export interface PostgresCluster {
   readonly user: string;
 }
 
+/** One that a test kills. */
+export interface BreakableCluster extends PostgresCluster {
+  /** What lies in it is the server's. */
+  readonly folder: string;
+  /** SIGKILL to the server and to all that it started. */
+  readonly kill: () => Promise<void>;
+  /** SIGKILL to one process that serves a client: the server then ends the others and recovers. */
+  readonly killBackend: (pid: number) => void;
+  /** Starts it again on what is there, unless it runs. Rejects with what it said when it cannot. */
+  readonly restart: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
 export interface ClusterOptions {
+  /** Where it is made, instead of a new temporary folder; its content goes with the server. */
+  readonly folder?: string;
   /** Where `saveCluster` left one to begin with, instead of an empty one. */
   readonly savedAt?: string;
   /** Whether it forces what is committed to the disk. */
@@ -82,6 +97,70 @@ export async function startPostgresCluster(
   return { socketFolder: folder, port, user };
 }
 
+export async function startBreakableCluster(
+  binaries: string,
+  options: ClusterOptions = {},
+): Promise<BreakableCluster> {
+  const { folder, server: first, again } = await startCluster(binaries, options, loneKeeper);
+  const data = join(folder, 'data');
+  const janitor = spawn('/bin/sh', ['-c', 'read -r _; rm -rf "$1"/*', 'sh', folder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  let server = first;
+  return {
+    folder,
+    socketFolder: folder,
+    port,
+    user,
+    kill: async () => {
+      const postmaster = postmasterOf(data);
+      if (postmaster === undefined) return;
+      const closed = once(server.child, 'close');
+      for (const pid of [...childrenOf(postmaster), postmaster]) endNow(pid);
+      await closed;
+    },
+    killBackend: endNow,
+    restart: async () => {
+      if (postmasterOf(data) !== undefined) return;
+      server = again();
+      await untilItAnswers(binaries, folder, server);
+    },
+    stop: async () => {
+      if (postmasterOf(data) !== undefined) await server.stop();
+      const swept = once(janitor, 'close');
+      janitor.stdin.end();
+      await swept;
+      if (options.folder === undefined) rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** The server of a data folder, if it is alive. */
+function postmasterOf(data: string): number | undefined {
+  const file = join(data, 'postmaster.pid');
+  const pid = existsSync(file) ? Number.parseInt(readFileSync(file, 'utf8'), 10) : NaN;
+  return Number.isInteger(pid) && isAlive(pid) ? pid : undefined;
+}
+
+function childrenOf(pid: number): number[] {
+  const listed = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return listed === '' ? [] : listed.split(' ').map(Number);
+}
+
+/** A process that ended and was not waited for yet is not. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false; // There is no such process.
+  }
+}
+
+/** It may have ended by itself by then. */
+function endNow(pid: number): void {
+  if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+}
+
 /**
  * Starts an empty cluster, has it filled and leaves it at `path`, whose parent must be there; several
  * processes may do so at once. Unless somebody else's is already there.
@@ -122,10 +201,12 @@ function copy(from: string, to: string): void {
 
 async function startCluster(
   binaries: string,
-  { savedAt, fsync = false }: ClusterOptions,
-): Promise<{ readonly folder: string; readonly server: Server }> {
+  options: ClusterOptions,
+  shell = keeper,
+): Promise<{ readonly folder: string; readonly server: Server; readonly again: () => Server }> {
+  const { savedAt, fsync = false } = options;
   const as = unprivileged();
-  const folder = mkdtempSync(join(reachableFolder(as), 'hourseal-pg-'));
+  const folder = options.folder ?? mkdtempSync(join(reachableFolder(as), 'hourseal-pg-'));
   if (as.uid !== undefined && as.gid !== undefined) chownSync(folder, as.uid, as.gid);
   const data = join(folder, 'data');
   const env = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', HOME: folder };
@@ -137,14 +218,16 @@ async function startCluster(
     );
     if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
   } else copy(savedAt, data);
-  const server = startServer(join(binaries, 'postgres'), data, { ...as, env, cwd: folder, fsync });
+  const how = { ...as, env, cwd: folder, fsync, shell };
+  const again = (): Server => startServer(join(binaries, 'postgres'), data, how);
+  const server = again();
   try {
     await untilItAnswers(binaries, folder, server);
   } catch (error) {
     await server.stop();
     throw error;
   }
-  return { folder, server };
+  return { folder, server, again };
 }
 
 interface Server {
@@ -166,6 +249,15 @@ const keeper = [
   'kill -QUIT $! 2>/dev/null; wait $!; cd /; rm -rf "$HOME"',
 ].join('; ');
 
+/**
+ * Of a server that may die before us: it takes the shell's place, so that we see its end, and the folder
+ * stays.
+ */
+const loneKeeper = [
+  'exec 4<&0; { read -r _ <&4; kill -QUIT $$; } >/dev/null 2>&1 3>&- &',
+  'exec "$@" </dev/null 4<&-',
+].join(' ');
+
 type FourPipes = [Socket, Socket, Socket, Socket];
 
 function pipeOf({ stdio }: ChildProcess, i: number): Socket {
@@ -183,9 +275,10 @@ function startServer(
     readonly env: NodeJS.ProcessEnv;
     readonly cwd: string;
     readonly fsync: boolean;
+    readonly shell: string;
   },
 ): Server {
-  const { fsync, ...place } = options;
+  const { fsync, shell, ...place } = options;
   const settings = [
     `unix_socket_directories=${options.cwd}`,
     'listen_addresses=',
@@ -196,8 +289,8 @@ function startServer(
     'shared_buffers=128MB',
     'timezone=UTC',
   ];
-  const words = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])];
-  const child = spawn('/bin/sh', ['-c', keeper, 'sh', postgres, ...words], {
+  const given = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])];
+  const child = spawn('/bin/sh', ['-c', shell, 'sh', postgres, ...given], {
     ...place,
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   });

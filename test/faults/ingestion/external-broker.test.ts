@@ -1,105 +1,30 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { utf8 } from '#core/bytes.ts';
 import { parseMessage } from '#core/energy/message.ts';
 import { extendChain } from '#core/energy/receipt.ts';
 import { canonicalText } from '#core/jcs.ts';
 import { parsePublicJwk, type PublicKey } from '#core/keys.ts';
-import { createGateway, type Gateway } from '#devices/gateway.ts';
-import { createMemoryJournal } from '#devices/store-journal.ts';
-import { openStore } from '#devices/store.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createKeyFile } from '#platform/keys.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { mosquitto, startMosquitto, type Mosquitto } from '#support/mosquitto.ts';
 import { describeWith } from '#support/needs.ts';
 import { onPostgres, type TestPostgres } from '#support/postgres.ts';
-import { insertLogSetting, testLog } from '#support/register.ts';
+import { insertLogSetting } from '#support/register.ts';
 import { connectDevice } from '../../integration/ingestion/external-rig.ts';
 import { newDevice, type Device } from '../../integration/ingestion/rig.ts';
+import { roundsOr } from '../seed.ts';
+import { gatewayOf } from '../../integration/ingestion/gateways.ts';
+import { createInstance, type Instance } from './process.ts';
 
 /** 3 in CI; `npm run test:faults` asks for 20. */
-const rounds = Math.max(3, Number(process.env.HOURSEAL_FAULT_ROUNDS ?? '3'));
-const main = fileURLToPath(new URL('../../../services/ingestion/main.ts', import.meta.url));
-const project = fileURLToPath(new URL('../../..', import.meta.url));
+const rounds = Math.max(3, roundsOr(3));
 const meters = 10;
 const patience = (): AbortSignal => AbortSignal.timeout(120_000);
-
-/** One ingestion process, the product's own `main.ts`, that is killed and started again. */
-interface Instance {
-  readonly start: () => Promise<void>;
-  readonly kill: () => Promise<void>;
-  /** Asks it to end, and expects that it does so with 0. */
-  readonly finish: () => Promise<void>;
-}
-
-function createInstance(environment: Readonly<Record<string, string>>): Instance {
-  let child: ChildProcess | undefined;
-  let said = '';
-  const end = async (signal: NodeJS.Signals): Promise<unknown> => {
-    if (child === undefined) return undefined;
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`ended: ${said}`);
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    const [code] = (await ended) as [number | null];
-    return code;
-  };
-  return {
-    start: async () => {
-      said = '';
-      const started = spawn(process.execPath, ['--import', 'tsx', main], {
-        cwd: project,
-        env: { ...process.env, ...environment },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-      child = started;
-      await new Promise<void>((resolve, reject) => {
-        started.stderr.on('data', (chunk: Buffer) => {
-          said = (said + chunk.toString('utf8')).slice(-8_000);
-          if (said.includes('"subscribed"')) resolve();
-        });
-        started.once('exit', () => {
-          reject(new Error(`ended: ${said}`));
-        });
-      });
-    },
-    kill: async () => {
-      await end('SIGKILL');
-      child = undefined;
-    },
-    finish: async () => {
-      const code = await end('SIGTERM');
-      child = undefined;
-      if (code !== 0) throw new Error(`ended with ${String(code)}: ${said}`);
-    },
-  };
-}
-
-async function gatewayOf(device: Device, url: string, receipts: PublicKey): Promise<Gateway> {
-  const { meter, plant } = device.of;
-  return createGateway({
-    url,
-    plant,
-    meter,
-    origin: testLog,
-    audience: 'any',
-    signer: device.signer,
-    store: await openStore(createMemoryJournal(), { meter, kid: device.signer.kid }),
-    ingestionKeys: [receipts],
-    clock: {
-      nowS: systemClock.nowS,
-      sleep: async (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),
-    },
-    random: Math.random,
-    limits: { answerTimeoutMs: 500, backoffFirstMs: 50, backoffMostMs: 200 },
-  });
-}
 
 /** How many messages of each key are stored; throws when a number is missing or twice. */
 async function storedOf(pool: Pool, { keyId }: Device): Promise<number> {
@@ -211,7 +136,7 @@ describeWith([mosquitto], 'two ingestion processes that share a broker', () => {
         Array.from({ length: meters }, (_, i) => newDevice(pool, `GATE-${i}`)),
       );
       const gateways = await Promise.all(
-        devices.map((device) => gatewayOf(device, server.url, receiptKey)),
+        devices.map((device) => gatewayOf(device, server.url, { receipts: receiptKey })),
       );
       const from = systemClock.nowS() - 20_000;
       let killing = true;

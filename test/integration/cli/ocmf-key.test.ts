@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { authenticateMeter } from '#broker/meters.ts';
+import { authenticateMeter, readCredentials } from '#broker/meters.ts';
 import { run } from '#cli/run.ts';
 import { fromHex, toBase64Url, utf8 } from '#core/bytes.ts';
 import { canonicalBytes } from '#core/jcs.ts';
@@ -135,7 +135,7 @@ onPostgres('a key of OCMF, by command', (start) => {
     await expect(
       authenticateMeter(
         database.pool,
-        { clientId: 'CP-1', userName: 'CP-1', password },
+        readCredentials({ clientId: 'CP-1', userName: 'CP-1', password }),
         { audience: 'b', nowS: recordedAt },
       ),
     ).rejects.toMatchObject({ code: 'alg', message: expect.stringContaining('OCMF') as string });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPacketGuard } from '#broker/packet-guard.ts';
 
-const limits = { connectBytes: 200, packetBytes: 1_000 };
+const limits = { connectBytes: 200, packetBytes: 1_000, packetPieces: 10_000 };
 
 /** A packet of a type with so many bytes after its header (MQTT 3.1.1, section 2.2.3). */
 function packet(type: number, length: number): number[] {
@@ -16,7 +16,7 @@ function packet(type: number, length: number): number[] {
 }
 
 function passes(...packets: number[][]): boolean {
-  return createPacketGuard(limits).accepts(Uint8Array.from(packets.flat()));
+  return createPacketGuard(limits).refuses(Uint8Array.from(packets.flat())) === undefined;
 }
 
 describe('the packet guard', () => {
@@ -39,6 +39,35 @@ describe('the packet guard', () => {
     expect(passes(packet(1, 10), [0x30, 0x80, 0x80, 0x80, 0x80, 0x80])).toBe(false);
   });
 
+  it('stops at what no meter sends, and says what it was', () => {
+    const after = (byte: number): string | undefined =>
+      createPacketGuard(limits).refuses(Uint8Array.from([...packet(1, 10), byte, 0]));
+    const taken = Array.from({ length: 256 }, (_, byte) => byte).filter(
+      (byte) => after(byte) === undefined,
+    );
+    const published = Array.from({ length: 16 }, (_, flags) => 0x30 | flags);
+    expect(taken).toEqual([...published, 0x40, 0x82, 0xa2, 0xc0, 0xe0]);
+    expect(after(0x10)).toBe('a second CONNECT');
+    // PUBREL, as QoS 2 has it; a SUBSCRIBE without its reserved bit; a packet of servers.
+    for (const byte of [0x62, 0x80, 0x20]) expect(after(byte)).toMatch(/no meter sends \(0x/);
+    expect(passes([0x11, 0])).toBe(false);
+  });
+
+  it('stops at a packet in too many pieces, and counts for each packet anew', () => {
+    const guard = createPacketGuard({ ...limits, packetPieces: 12 });
+    const one = (bytes: number[]): string | undefined => {
+      for (const byte of bytes) {
+        const why = guard.refuses(Uint8Array.of(byte));
+        if (why !== undefined) return why;
+      }
+      return undefined;
+    };
+    expect(one(packet(1, 10))).toBeUndefined();
+    expect(one(packet(3, 10))).toBeUndefined();
+    expect(one(packet(12, 0))).toBeUndefined();
+    expect(one(packet(3, 11))).toBe('a packet in more than 12 pieces');
+  });
+
   it('says the same however the bytes are cut', () => {
     const length = fc.integer({ min: 0, max: 1_300 });
     fc.assert(
@@ -53,7 +82,7 @@ describe('the packet guard', () => {
           const guard = createPacketGuard(limits);
           let accepted = true;
           for (let at = 0; at < bytes.length && accepted; at += size) {
-            accepted = guard.accepts(bytes.subarray(at, at + size));
+            accepted = guard.refuses(bytes.subarray(at, at + size)) === undefined;
           }
           expect(accepted).toBe(all.every((one) => one <= 1_000));
         },
