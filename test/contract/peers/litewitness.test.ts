@@ -113,7 +113,7 @@ describeWith([c2spModules], 'litewitness', () => {
       const { size } = await published();
       const fork = await startLedger();
       await fork.enter(people.account('forked'));
-      // The book takes its 409 at its word, and has no path from there.
+      // Its 409 names a size above the fork's, and a number alone is no evidence of anything.
       expect(await fork.ledger.step()).toMatchObject({ treeSize: 2, publishedSize: 0 });
       for (const more of [size - 2, 1]) {
         await fork.enter(...Array.from({ length: more }, account));
