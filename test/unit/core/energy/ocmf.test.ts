@@ -221,10 +221,12 @@ describe('a record', () => {
 
   it('is refused above its size, and fits into a leaf below', () => {
     const padded = (length: number): Uint8Array => {
-      const rest = length - recordOf({ GI: '' }).length;
+      const rest = length - utf8(text.replace('Charger', '')).length;
       return utf8(text.replace('Charger', 'x'.repeat(rest)));
     };
-    const longest = padded(ocmfLimitBytes - 2);
+    const longest = padded(ocmfLimitBytes);
+    expect(longest.length).toBe(ocmfLimitBytes);
+    expect(codeOf(() => parseOcmfRecord(padded(ocmfLimitBytes + 1)))).toBe('size');
     expect(codeOf(() => parseOcmfRecord(padded(ocmfLimitBytes + 200)))).toBe('size');
     const long = 'p'.repeat(64);
     const binding = { after: 0, context: 'F', serial: 'M-1' } as const;
