@@ -46,7 +46,11 @@ async function fillLog(pool: Pool): Promise<number> {
     await insertMessages(pool, [hourly(i)]);
     await stepAt(t0 + (i + 1) * hourS + 10);
     if (i > 0) await enter(cancel(i * 1000 - 300, i * 1000 + 200));
-    if (i % 2 === 1) await ledger.enterState();
+    if (i % 2 === 1) {
+      await ledger.enterState();
+      // Published before anything follows it, or another may follow it early.
+      await stepAt(t0 + (i + 1) * hourS + 10);
+    }
   }
   const time = t0 + hours * hourS + 10;
   const wrong = { kind: 'hour', spec: { plant: 'p1' }, auth: [], time };
@@ -271,7 +275,11 @@ onEachEngine('a ledger with a folder for its state', (start) => {
       await insertMessages(pool, i === 0 ? [] : i === 1 ? [hourly(1), hourly(0)] : [hourly(i)]);
       await stepAt(at);
       if (i > 2) await enter(cancel(i * 1000 - 1300, i * 1000 - 1100));
-      if (i % 2 === 1) await ledger.enterState();
+      if (i % 2 === 1) {
+      await ledger.enterState();
+      // Published before anything follows it, or another may follow it early.
+      await stepAt(t0 + (i + 1) * hourS + 10);
+    }
       await stepAt(at + 1);
       const other = createTestLedger(pool, options).ledger;
       await expect(other.isEmpty()).rejects.toMatchObject({
