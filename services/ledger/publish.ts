@@ -117,6 +117,12 @@ export function createPublisher(context: PublisherContext): Publisher {
     genesis: await genesisOf(),
   });
   const gather = createGather(context, { book, guard });
+  /** Another ledger that has come further may have removed the partial tiles of this size. */
+  const isPassedOver = async (error: unknown, size: number): Promise<boolean> => {
+    if (!(error instanceof Failed && error.code === 'tile-missing')) return false;
+    const { publishedSize, pending } = await current();
+    return Math.max(publishedSize, pending?.treeSize ?? 0) > size;
+  };
 
   return {
     async recover() {
@@ -144,7 +150,16 @@ export function createPublisher(context: PublisherContext): Publisher {
         return { tried: publishedSize, publishedSize };
       }
       if (!guard.isOpen()) return { tried, publishedSize };
-      const { policies, cosignatures } = await gather(pending, { genesis, publishedSize });
+      const found = await gather(pending, { genesis, publishedSize }).catch(
+        async (error: unknown) => {
+          if (await isPassedOver(error, tried)) return undefined;
+          throw error;
+        },
+      );
+      if (found === undefined) {
+        return { tried, publishedSize: (await readCheckpoint(pool)).publishedSize };
+      }
+      const { policies, cosignatures } = found;
       const isMet = everyQuorumMet(policies, namesOf(cosignatures));
       // Whoever else is at it finds, when it has its turn, what is left to do.
       await folder.exclusively(async () => {
