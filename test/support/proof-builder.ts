@@ -326,15 +326,17 @@ export const auditingWitness = 'witness.example/audit';
 
 /** A policy that needs all of `witnesses`; of none, it says `quorum none`. */
 export function policyOf(witnesses: readonly string[], logVkey = testVkey()): Policy {
+  return parsePolicy(policyTextOf(witnesses, logVkey));
+}
+
+export function policyTextOf(witnesses: readonly string[], logVkey = testVkey()): string {
   const group = `group everyone all ${witnesses.map((_, i) => `w${i}`).join(' ')}`;
-  return parsePolicy(
-    [
-      `log ${logVkey}`,
-      ...witnesses.map((name, i) => `witness w${i} ${witnessVkey(name)}`),
-      ...(witnesses.length === 0 ? ['quorum none'] : [group, 'quorum everyone']),
-      '',
-    ].join('\n'),
-  );
+  return [
+    `log ${logVkey}`,
+    ...witnesses.map((name, i) => `witness w${i} ${witnessVkey(name)}`),
+    ...(witnesses.length === 0 ? ['quorum none'] : [group, 'quorum everyone']),
+    '',
+  ].join('\n');
 }
 
 /** A production and an auxiliary meter of one plant, each with a key. */

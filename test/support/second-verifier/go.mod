@@ -1,0 +1,3 @@
+module hourseal.example/second-verifier
+
+go 1.19
