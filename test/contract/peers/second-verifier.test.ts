@@ -10,6 +10,7 @@ import { mutated } from '#support/second-verifier/mutations.ts';
 import { buildSecondVerifier, goAlone } from '#support/second-verifier/program.ts';
 import type { Question, SecondVerifier, TheirStep } from '#support/second-verifier/program.ts';
 import * as proofs from '#support/second-verifier/proofs.ts';
+import { roleProofs } from '#support/second-verifier/roles.ts';
 import { removeTestFolders, scratchFolder } from '#support/test-ledger.ts';
 import { runWorkedDay } from '#support/worked-day.ts';
 import { randomFrom } from '../../faults/seed.ts';
@@ -80,7 +81,12 @@ describeWith([goAlone], 'a second verifier of proof files', () => {
     const made = buildSecondVerifier(goAlone);
     buildFolder = made.folder;
     second = made.verifier;
-    built = [...proofs.livedProofs(), ...proofs.voidProofs(), ...proofs.endedProofs()];
+    built = [
+      ...proofs.livedProofs(),
+      ...proofs.voidProofs(),
+      ...proofs.endedProofs(),
+      ...roleProofs(),
+    ];
     const database = await startTestPostgres(quickEngine);
     try {
       const worked = await runWorkedDay(database.pool, scratchFolder());
@@ -103,7 +109,7 @@ describeWith([goAlone], 'a second verifier of proof files', () => {
     expect(differences(day, second.verify(day))).toEqual([]);
   });
 
-  it('says what we say of lives, voids that are hidden, and meters that ended', () => {
+  it('says what we say of lives, hidden voids, meters that ended, and every role', () => {
     expect(differences(built, second.verify(built))).toEqual([]);
     const fails = ['quorum fail', 'signatures fail', 'energy fail', 'issue fail', 'life fail'];
     const others = ['quorum pass', 'energy pass', 'issue pass', 'life pass', 'life unknown'];

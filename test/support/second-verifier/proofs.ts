@@ -27,7 +27,7 @@ import type { Question } from './program.ts';
 
 const hourS = 3600;
 const minuteS = 60;
-const cosigners = [plainWitness, auditingWitness];
+export const cosigners = [plainWitness, auditingWitness];
 
 /** What the cosigners meet, what they do not, and what needs no auditor. */
 const policies = {
