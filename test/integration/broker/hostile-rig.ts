@@ -148,11 +148,11 @@ export function connectPacketOf(device: Device, change: Partial<Packet> = {}): P
   } as Packet;
 }
 
-/** Connected with the meter's own key, and let in. */
+/** Connected with the meter's own key, and let in; rejects where the broker closes instead. */
 export async function letIn(port: number, device: Device): Promise<Raw> {
   const raw = await openRaw(port);
   raw.send(connectPacketOf(device));
-  await until(() => raw.heard.length > 0);
+  await until(() => raw.heard.length > 0 || raw.socket.destroyed);
   const [connack] = raw.heard;
   if (connack?.cmd !== 'connack' || connack.returnCode !== 0) throw new Error('not let in');
   return raw;
