@@ -276,10 +276,10 @@ onEachEngine('a ledger with a folder for its state', (start) => {
       await stepAt(at);
       if (i > 2) await enter(cancel(i * 1000 - 1300, i * 1000 - 1100));
       if (i % 2 === 1) {
-      await ledger.enterState();
-      // Published before anything follows it, or another may follow it early.
-      await stepAt(t0 + (i + 1) * hourS + 10);
-    }
+        await ledger.enterState();
+        // Published before anything follows it, or another may follow it early.
+        await stepAt(t0 + (i + 1) * hourS + 10);
+      }
       await stepAt(at + 1);
       const other = createTestLedger(pool, options).ledger;
       await expect(other.isEmpty()).rejects.toMatchObject({
