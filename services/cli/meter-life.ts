@@ -1,4 +1,4 @@
-import { exchangeBody, meterChangeBody } from '#core/certificate/kinds.ts';
+import { exchangeBody, meterChangeBody } from '#core/certificate/specs/register.ts';
 import { Refused } from '#core/errors.ts';
 import { changeMeter, endKey, endMeter, exchangeMeter } from '#ledger/meter-desk.ts';
 import type { Terminal } from '#platform/terminal.ts';

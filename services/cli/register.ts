@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sha256 } from '#crypto';
 import { concat, toHex, utf8 } from '#core/bytes.ts';
 import { signedDraft, type SignedDraft } from '#core/certificate/entry.ts';
-import { accountRole, meterBody, plantBody } from '#core/certificate/kinds.ts';
+import { accountRole, meterBody, plantBody } from '#core/certificate/specs/register.ts';
 import { Refused } from '#core/errors.ts';
 import { canonicalBytes } from '#core/jcs.ts';
 import { object, oneOf, optional, text, type Infer, type Shape } from '#core/shape.ts';

@@ -1,4 +1,5 @@
-import { specAs, type Range, type SpecOf } from '#core/certificate/kinds.ts';
+import { specAs, type SpecOf } from '#core/certificate/kinds.ts';
+import type { Range } from '#core/certificate/specs/parts.ts';
 import { seriesOfPlant } from '#core/certificate/state/state.ts';
 import { announce, type BareNews } from '#platform/news.ts';
 import type { Sql } from '#platform/postgres.ts';

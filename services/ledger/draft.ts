@@ -2,7 +2,7 @@ import { toHex } from '#core/bytes.ts';
 import { Refused } from '#core/errors.ts';
 import { commitmentOf } from '#core/certificate/commitment.ts';
 import type { EntryRef, SignedDraft } from '#core/certificate/entry.ts';
-import type { HourOpening, Quality } from '#core/certificate/kinds.ts';
+import type { HourOpening, Quality } from '#core/certificate/specs/hours.ts';
 import { certificatesOf, nextUnitOf } from '#core/certificate/rules/hours.ts';
 import { planCorrection, planIssue } from '#core/certificate/rules/hours.ts';
 import type { Place } from '#core/certificate/rules/rule.ts';

@@ -1,4 +1,4 @@
-import type { Quality } from '#core/certificate/kinds.ts';
+import type { Quality } from '#core/certificate/specs/hours.ts';
 import type { Sql } from '#platform/postgres.ts';
 import { hashAt, hashes, integers, joined, texts } from './columns.ts';
 import type { HourFacts } from './draft.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { toBase64Url } from '#core/bytes.ts';
 import { signAction, signedDraft, type SignedDraft } from '#core/certificate/entry.ts';
-import type { exchangeBody, meterBody, meterChangeBody } from '#core/certificate/kinds.ts';
-import type { meterEndBody } from '#core/certificate/kinds.ts';
+import type { exchangeBody, meterBody, meterChangeBody } from '#core/certificate/specs/register.ts';
+import type { meterEndBody } from '#core/certificate/specs/register.ts';
 import { Refused } from '#core/errors.ts';
 import type { Infer } from '#core/shape.ts';
 import type { Signer } from '#core/signer.ts';

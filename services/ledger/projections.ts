@@ -1,7 +1,8 @@
 import { fromHex } from '#core/bytes.ts';
 import { Fatal } from '#core/errors.ts';
 import type { Judgement } from '#core/certificate/fold.ts';
-import { specAs, specOf, type Range, type SpecOf } from '#core/certificate/kinds.ts';
+import { specAs, specOf, type SpecOf } from '#core/certificate/kinds.ts';
+import type { Range } from '#core/certificate/specs/parts.ts';
 import { type IssuedRange, issuedRangesOf, noSeries } from '#core/certificate/state/series.ts';
 import { seriesOfPlant, type LogState } from '#core/certificate/state/state.ts';
 import { parseMeterJwk } from '#core/keys.ts';

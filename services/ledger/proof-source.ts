@@ -1,7 +1,8 @@
 import { decodeUtf8, toBase64 } from '#core/bytes.ts';
 import { Failed, Refused } from '#core/errors.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
-import { specOf, type Item } from '#core/certificate/kinds.ts';
+import { specOf } from '#core/certificate/kinds.ts';
+import type { Item } from '#core/certificate/specs/parts.ts';
 import type { IncludedLeaf, ProofParts } from '#core/certificate/proof/proof.ts';
 import { issuedRangesOf, noSeries, piecesWithin } from '#core/certificate/state/series.ts';
 import { advanceStateTree, countAsOf, encodePiece } from '#core/certificate/state/state-tree.ts';

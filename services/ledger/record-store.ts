@@ -1,6 +1,6 @@
 import { toHex } from '#core/bytes.ts';
 import { commitmentOf, encodeOpening, openingPath } from '#core/certificate/commitment.ts';
-import { hourOpeningShape } from '#core/certificate/kinds.ts';
+import { hourOpeningShape } from '#core/certificate/specs/hours.ts';
 import { parseRecords } from '#core/energy/evidence-file.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { LogFile } from './many-files.ts';

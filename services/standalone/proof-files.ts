@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Item } from '#core/certificate/kinds.ts';
+import type { Item } from '#core/certificate/specs/parts.ts';
 import { encodeProof } from '#core/certificate/proof/proof.ts';
 import type { Ledger } from '#ledger/service.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { toHex } from '#core/bytes.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
 import { advance } from '#core/certificate/fold.ts';
-import { openCorrectionSpec, openHourSpec } from '#core/certificate/kinds.ts';
+import { openCorrectionSpec, openHourSpec } from '#core/certificate/specs/hours.ts';
 import { emptyState, type LogState } from '#core/certificate/state/state.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { emptyChain, extendChain } from '#core/energy/receipt.ts';

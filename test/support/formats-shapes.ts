@@ -1,8 +1,10 @@
 import { accessShape } from '#core/certificate/access.ts';
 import { enrolmentShape } from '#core/certificate/enrolment.ts';
 import { entryShape } from '#core/certificate/entry.ts';
-import { hourOpeningShape, specOf, stateLeafShape } from '#core/certificate/kinds.ts';
-import { statePieceShape } from '#core/certificate/kinds.ts';
+import { specOf } from '#core/certificate/kinds.ts';
+import { hourOpeningShape } from '#core/certificate/specs/hours.ts';
+import { stateLeafShape } from '#core/certificate/specs/state.ts';
+import { statePieceShape } from '#core/certificate/specs/state.ts';
 import { evidenceShape } from '#core/certificate/misbehaviour/misbehaviour.ts';
 import { proofShape } from '#core/certificate/proof/proof.ts';
 import { quarantinedShape } from '#core/energy/batch.ts';

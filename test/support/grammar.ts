@@ -1,5 +1,6 @@
 import { entryRef } from '#core/certificate/entry.ts';
-import { itemShape, rangeShape, registerShape } from '#core/certificate/kinds.ts';
+import { itemShape, rangeShape } from '#core/certificate/specs/parts.ts';
+import { registerShape } from '#core/certificate/specs/register.ts';
 import { qualityShape, roleShape } from '#core/energy/meter-record.ts';
 import { reasonCode } from '#core/energy/receipt.ts';
 import { verdicts } from '#core/energy/verdicts.ts';

@@ -8,7 +8,9 @@ import {
   whyNotCounted,
   type MeterMessage,
 } from '#core/certificate/hour-evidence.ts';
-import type { Item, Quality, SpecOf } from '#core/certificate/kinds.ts';
+import type { SpecOf } from '#core/certificate/kinds.ts';
+import type { Quality } from '#core/certificate/specs/hours.ts';
+import type { Item } from '#core/certificate/specs/parts.ts';
 import { encodeProof, type IncludedLeaf, type ProofParts } from '#core/certificate/proof/proof.ts';
 import {
   issuedRangesOf,

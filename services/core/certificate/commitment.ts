@@ -4,7 +4,7 @@ import { batchPath } from '../energy/batch.ts';
 import { encodeFramed, parseFramed, recordsLimit } from '../energy/evidence-file.ts';
 import { Refused } from '../errors.ts';
 import { canonicalBytes, parseCanonical } from '../jcs.ts';
-import { hourOpeningShape, type HourOpening } from './kinds.ts';
+import { hourOpeningShape, type HourOpening } from './specs/hours.ts';
 
 /**
  * Commitments of consumption sites (D3.3): the public entry of such an hour says everything but what

@@ -5,7 +5,7 @@ import { parsePublicJwk, type PublicKey } from '../keys.ts';
 import { object, origin, type Infer } from '../shape.ts';
 import type { Signer } from '../signer.ts';
 import { authText, parseAuth, signAction } from './entry.ts';
-import { ownKeySpec } from './kinds.ts';
+import { ownKeySpec } from './specs/register.ts';
 
 /**
  * What a meter asks for that wants to be enrolled (FORMATS.md): the `spec` of a `key` entry (D3.3),

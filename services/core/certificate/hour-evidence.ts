@@ -4,7 +4,8 @@ import type { MeterEvidence } from '../energy/meter-hour.ts';
 import { computePlantHour, type HourQuestion, type PlantHour } from '../energy/plant-hour.ts';
 import { validInstants } from '../energy/register.ts';
 import type { HeldReading } from '../energy/timeline.ts';
-import type { Range, Rules } from './kinds.ts';
+import type { Rules } from './specs/log.ts';
+import type { Range } from './specs/parts.ts';
 import { endOf, metersOfHour } from './state/state.ts';
 import type { HourRegister, KeyState, MeterState } from './state/state.ts';
 

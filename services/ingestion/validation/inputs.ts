@@ -1,4 +1,4 @@
-import { registerShape } from '#core/certificate/kinds.ts';
+import { registerShape } from '#core/certificate/specs/register.ts';
 import { parseRecords } from '#core/energy/evidence-file.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { parseMeterRecord, roleShape, type MeterRecord } from '#core/energy/meter-record.ts';

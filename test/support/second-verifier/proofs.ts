@@ -1,5 +1,5 @@
 import { decodeUtf8, utf8 } from '#core/bytes.ts';
-import type { Quality } from '#core/certificate/kinds.ts';
+import type { Quality } from '#core/certificate/specs/hours.ts';
 import { encodeProof, type ProofParts } from '#core/certificate/proof/proof.ts';
 import { cosignatureSigner, parseCheckpoint, signCheckpoint } from '#core/tlog/checkpoint.ts';
 import { noteSigner, parseNote } from '#core/tlog/note.ts';

@@ -7,7 +7,8 @@ import { commitmentOf, commitmentSalt, encodeOpening } from '#core/certificate/c
 import { parseOpening } from '#core/certificate/commitment.ts';
 import { encodeEntry, parseAuth, parseEntry, type Entry } from '#core/certificate/entry.ts';
 import { advance } from '#core/certificate/fold.ts';
-import { specOf, stateLeafShape, statePieceShape } from '#core/certificate/kinds.ts';
+import { specOf } from '#core/certificate/kinds.ts';
+import { stateLeafShape, statePieceShape } from '#core/certificate/specs/state.ts';
 import { encodeProof, parseProof } from '#core/certificate/proof/proof.ts';
 import { judgeStateEvidence } from '#core/certificate/rules/state.ts';
 import { verifyProof } from '#core/certificate/proof/verify.ts';

@@ -2,7 +2,7 @@ import { fromBase64, toBase64 } from '../../bytes.ts';
 import { Refused } from '../../errors.ts';
 import { array, hashHex, instant, integer, object, oneOf, optional, pattern } from '../../shape.ts';
 import type { Infer } from '../../shape.ts';
-import { itemShape, type Item } from '../kinds.ts';
+import { itemShape, type Item } from '../specs/parts.ts';
 import { openSealedFile, sealFile, type SealedFormat } from '../sealed-file.ts';
 
 /** A proof file is at most 16 MiB (D3.5). */

@@ -1,7 +1,8 @@
 import { Refused } from '../../errors.ts';
 import { hourSeconds } from '../../energy/hours.ts';
 import type { EntryRef } from '../entry.ts';
-import type { Range, SpecOf } from '../kinds.ts';
+import type { SpecOf } from '../kinds.ts';
+import type { Range } from '../specs/parts.ts';
 import { issuedRangesOf, lastUnit, noSeries, piecesWithin } from '../state/series.ts';
 import { quantity, unitsToWithdraw, type Series } from '../state/series.ts';
 import { changeUnits, issueUnits } from '../state/state-tree.ts';

@@ -1,5 +1,5 @@
 import { Refused } from '../../errors.ts';
-import type { Item } from '../kinds.ts';
+import type { Item } from '../specs/parts.ts';
 import { knownParts, piecesWithin, type Series } from '../state/series.ts';
 import { changeUnits } from '../state/state-tree.ts';
 import { accountOf, accountSigns, type Place, type Rule } from './rule.ts';

@@ -1,6 +1,7 @@
 import { Refused } from '../../errors.ts';
 import { firstIndex } from '../../first-index.ts';
-import { withdrawnRangesLimit, type Range } from '../kinds.ts';
+import { withdrawnRangesLimit } from '../specs/hours.ts';
+import type { Range } from '../specs/parts.ts';
 import type { Rows } from './rows.ts';
 
 /** What has become of a watt-hour (D4.4); later issues add states, never reuse a name. */

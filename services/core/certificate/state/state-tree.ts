@@ -11,7 +11,7 @@ import {
   treeRoot,
   type Coordinates,
 } from '../../tlog/tree.ts';
-import type { Range } from '../kinds.ts';
+import type { Range } from '../specs/parts.ts';
 import { changedPieces, issuedRangesOf, noSeries } from './series.ts';
 import type { IssuedRange, Piece, Series, UnitChange } from './series.ts';
 import { rowsAt, rowsOf, type GrowingRows, type Rows } from './rows.ts';

@@ -1,5 +1,6 @@
 import type { EntryRef } from '../entry.ts';
-import type { Quality, Range } from '../kinds.ts';
+import type { Quality } from '../specs/hours.ts';
+import type { Range } from '../specs/parts.ts';
 import type { Table } from './rows.ts';
 import type { IssuedRange } from './series.ts';
 

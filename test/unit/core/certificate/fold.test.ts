@@ -9,7 +9,7 @@ import {
   type Entry,
 } from '#core/certificate/entry.ts';
 import { advance, applyJudgement, judgeNext, UnknownKind } from '#core/certificate/fold.ts';
-import { withdrawnRangesLimit } from '#core/certificate/kinds.ts';
+import { withdrawnRangesLimit } from '#core/certificate/specs/hours.ts';
 import { emptyState, metersOfHour } from '#core/certificate/state/state.ts';
 import { canonicalText } from '#core/jcs.ts';
 import { leafHash } from '#core/tlog/tree.ts';

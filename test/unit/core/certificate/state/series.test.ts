@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Range } from '#core/certificate/kinds.ts';
+import type { Range } from '#core/certificate/specs/parts.ts';
 import {
   issuedRangesOf,
   lastUnit,

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { sha256 } from '#crypto';
 import { concat, toHex, utf8 } from '#core/bytes.ts';
 import type { Judgement } from '#core/certificate/fold.ts';
-import { specOf, stateLeafShape, statePieceShape, type SpecOf } from '#core/certificate/kinds.ts';
+import { specOf, type SpecOf } from '#core/certificate/kinds.ts';
+import { stateLeafShape, statePieceShape } from '#core/certificate/specs/state.ts';
 import { judgeStateEvidence } from '#core/certificate/rules/state.ts';
 import type { Piece } from '#core/certificate/state/series.ts';
 import {
