@@ -4,7 +4,7 @@
  */
 
 /** Only in this file may Kafka's client be imported: services see a bus, never its engine. */
-const kafkaClient = '^services/platform/kafka\\.ts$';
+const kafkaClient = '^services/platform/kafka/client\\.ts$';
 /** The durable file store that a device shares with the server (D6); the only such exception. */
 const durableStore = '^services/platform/(append-log|durable-file|folder-lock)\\.ts$';
 

@@ -1,6 +1,6 @@
 import { Refused } from '#core/errors.ts';
-import { readKafkaConfig } from '#platform/kafka-config.ts';
-import { makeTopics, readTopics } from '#platform/kafka-topics.ts';
+import { readKafkaConfig } from '#platform/kafka/config.ts';
+import { makeTopics, readTopics } from '#platform/kafka/topics.ts';
 import { createLogger } from '#platform/logger.ts';
 import type { Terminal } from '#platform/terminal.ts';
 

@@ -1,7 +1,7 @@
 import { Refused } from '#core/errors.ts';
 import { integer, optional, path, readConfig, text, url } from '#platform/config.ts';
 import type { Config, Variables } from '#platform/config.ts';
-import { readKafkaConfig, type KafkaConfig } from '#platform/kafka-config.ts';
+import { readKafkaConfig, type KafkaConfig } from '#platform/kafka/config.ts';
 import type { BacklogLimits } from './backlog.ts';
 import type { BatchLimits } from './batcher.ts';
 import { defaultExternalBrokerLimits } from './external-broker.ts';

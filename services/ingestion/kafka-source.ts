@@ -1,8 +1,8 @@
 import type { Clock } from '#platform/clock.ts';
 import type { Intake } from '#platform/intake.ts';
-import type { KafkaConfig } from '#platform/kafka-config.ts';
-import { kafkaConsumer } from '#platform/kafka-consumer.ts';
-import { startReader } from '#platform/kafka.ts';
+import type { KafkaConfig } from '#platform/kafka/config.ts';
+import { kafkaConsumer } from '#platform/kafka/consumer.ts';
+import { startReader } from '#platform/kafka/client.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';

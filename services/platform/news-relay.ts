@@ -1,7 +1,7 @@
 import type { Bus } from './bus.ts';
-import { kafkaBus } from './kafka-bus.ts';
-import type { KafkaConfig } from './kafka-config.ts';
-import { connectProducer } from './kafka.ts';
+import { kafkaBus } from './kafka/bus.ts';
+import type { KafkaConfig } from './kafka/config.ts';
+import { connectProducer } from './kafka/client.ts';
 import type { Logger } from './logger.ts';
 import { createRelay } from './outbox-relay.ts';
 import type { Pool } from './postgres.ts';

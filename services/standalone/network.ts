@@ -9,7 +9,7 @@ import { createLedger, type Ledger } from '#ledger/service.ts';
 import { inProcessBus } from '#platform/bus.ts';
 import type { Clock } from '#platform/clock.ts';
 import { startEmbeddedPostgres } from '#platform/embedded-postgres.ts';
-import type { KafkaConfig } from '#platform/kafka-config.ts';
+import type { KafkaConfig } from '#platform/kafka/config.ts';
 import type { Logger } from '#platform/logger.ts';
 import { migrate } from '#platform/migrate.ts';
 import { createNewsRelay } from '#platform/news-relay.ts';

@@ -3,7 +3,7 @@ import { readBrokerConfig } from '#broker/config.ts';
 import { readBrokerTls } from '#broker/tls.ts';
 import { readIngestionLimits } from '#ingestion/config.ts';
 import { systemClock } from '#platform/clock.ts';
-import { readKafkaConfig } from '#platform/kafka-config.ts';
+import { readKafkaConfig } from '#platform/kafka/config.ts';
 import { createLogger } from '#platform/logger.ts';
 import { runUntilSignal, type Service } from '#platform/shutdown.ts';
 import { readStandaloneConfig } from './config.ts';

@@ -3,7 +3,7 @@ import { brokerVariables } from '#broker/config.ts';
 import { externalBrokerVariables, ingestionVariables } from '#ingestion/config.ts';
 import { ledgerVariables } from '#ledger/config.ts';
 import { describeConfig, type Variables } from '#platform/config.ts';
-import { kafkaVariables } from '#platform/kafka-config.ts';
+import { kafkaVariables } from '#platform/kafka/config.ts';
 import { standaloneVariables } from '#standalone/config.ts';
 import { witnessVariables } from '#witness/config.ts';
 

@@ -3,7 +3,7 @@ import { utf8 } from '#core/bytes.ts';
 import { Failed } from '#core/errors.ts';
 import type { PublicKey } from '#core/keys.ts';
 import { systemClock } from '#platform/clock.ts';
-import { connectProducer } from '#platform/kafka.ts';
+import { connectProducer } from '#platform/kafka/client.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { Device } from '../../integration/ingestion/rig.ts';
 import type { Space } from '../../integration/kafka/rig.ts';

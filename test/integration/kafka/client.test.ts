@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { utf8 } from '#core/bytes.ts';
-import { connectProducer, createTopics, startReader } from '#platform/kafka.ts';
-import type { KafkaConnection } from '#platform/kafka-config.ts';
+import { connectProducer, createTopics, startReader } from '#platform/kafka/client.ts';
+import type { KafkaConnection } from '#platform/kafka/config.ts';
 import { describeKafka, kcatRead, startKafka, type TestKafka } from '#support/kafka.ts';
 import { logger, quickLimits, until } from './rig.ts';
 

@@ -1,6 +1,6 @@
-import { connectProducer, startReader, type KafkaContext } from '#platform/kafka.ts';
-import { kafkaBus } from '#platform/kafka-bus.ts';
-import { kafkaConsumer } from '#platform/kafka-consumer.ts';
+import { connectProducer, startReader, type KafkaContext } from '#platform/kafka/client.ts';
+import { kafkaBus } from '#platform/kafka/bus.ts';
+import { kafkaConsumer } from '#platform/kafka/consumer.ts';
 import { createLogger } from '#platform/logger.ts';
 
 /**

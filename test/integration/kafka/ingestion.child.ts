@@ -3,7 +3,7 @@ import { createKafkaSource } from '#ingestion/kafka-source.ts';
 import { defaultIngestionLimits } from '#ingestion/config.ts';
 import { createIngestion } from '#ingestion/service.ts';
 import { systemClock } from '#platform/clock.ts';
-import { readKafkaConfig } from '#platform/kafka-config.ts';
+import { readKafkaConfig } from '#platform/kafka/config.ts';
 import { createLogger } from '#platform/logger.ts';
 import { createPool } from '#platform/postgres.ts';
 import { ingestionSigner } from '#support/register.ts';

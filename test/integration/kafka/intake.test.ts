@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { Failed } from '#core/errors.ts';
 import type { Intake } from '#platform/intake.ts';
 import type { Pool } from '#platform/postgres.ts';
-import { createTopics } from '#platform/kafka.ts';
+import { createTopics } from '#platform/kafka/client.ts';
 import { describeKafka, kcatWrite, startKafka, type TestKafka } from '#support/kafka.ts';
 import { startTestPostgres, type TestPostgres } from '#support/postgres.ts';
 import { insertLogSetting } from '#support/register.ts';

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { utf8 } from '#core/bytes.ts';
-import { createTopics } from '#platform/kafka.ts';
+import { createTopics } from '#platform/kafka/client.ts';
 import { announce, type BareNews } from '#platform/news.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { describeKafka, kcatRead, startKafka, type TestKafka } from '#support/kafka.ts';

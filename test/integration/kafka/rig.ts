@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { createRelay, type Relay, type RelayLimits } from '#platform/outbox-relay.ts';
-import { connectProducer, startReader, type KafkaContext } from '#platform/kafka.ts';
-import { kafkaBus, type KafkaBus, type KafkaBusLimits } from '#platform/kafka-bus.ts';
-import type { KafkaLimits } from '#platform/kafka-config.ts';
-import { kafkaConsumer } from '#platform/kafka-consumer.ts';
+import { connectProducer, startReader, type KafkaContext } from '#platform/kafka/client.ts';
+import { kafkaBus, type KafkaBus, type KafkaBusLimits } from '#platform/kafka/bus.ts';
+import type { KafkaLimits } from '#platform/kafka/config.ts';
+import { kafkaConsumer } from '#platform/kafka/consumer.ts';
 import { kafkaIntake } from '#ingestion/kafka-intake.ts';
 import { defaultIngestionLimits } from '#ingestion/config.ts';
-import { makeTopics, readTopics } from '#platform/kafka-topics.ts';
+import { makeTopics, readTopics } from '#platform/kafka/topics.ts';
 import { createLogger, type Logger } from '#platform/logger.ts';
 import { newsShapes, type NewsTopic } from '#platform/news.ts';
 import type { Clock } from '#platform/clock.ts';

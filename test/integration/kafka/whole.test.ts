@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Reading } from '#core/energy/message.ts';
 import { inProcessBus } from '#platform/bus.ts';
 import { systemClock } from '#platform/clock.ts';
-import { readKafkaConfig } from '#platform/kafka-config.ts';
+import { readKafkaConfig } from '#platform/kafka/config.ts';
 import { createNewsRelay } from '#platform/news-relay.ts';
 import { describeKafka, kcatWrite, startKafka, type TestKafka } from '#support/kafka.ts';
 import * as people from '#support/log-people.ts';

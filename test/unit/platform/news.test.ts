@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expandRow, newsShapes, newsTopics, omittedNews } from '#platform/news.ts';
-import { readTopics } from '#platform/kafka-topics.ts';
+import { readTopics } from '#platform/kafka/topics.ts';
 
 const page = readFileSync('infra/kafka/README.md', 'utf8');
 

@@ -89,7 +89,7 @@ const allowed: readonly (readonly [file: string, target: string])[] = [
   ['services/ingestion/informs-ok.ts', '#core/energy/validation/clean.ts'],
   ['services/platform/core-ok.ts', '#core/clean.ts'],
   ['services/platform/pg-ok.ts', 'pg'],
-  ['services/platform/kafka.ts', 'kafkajs'],
+  ['services/platform/kafka/client.ts', 'kafkajs'],
   ['services/broker/aedes-ok.ts', 'aedes'],
   ['services/ingestion/mqtt-ok.ts', 'mqtt'],
   ['services/ledger/platform-ok.ts', '#platform/clean.ts'],

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Refused } from '#core/errors.ts';
-import { integer, oneOf, optional, path, readConfig, text, type Variables } from './config.ts';
+import { integer, oneOf, optional, path, readConfig, text, type Variables } from '../config.ts';
 
 /** Where a Kafka cluster is, and how to get in. */
 export interface KafkaConnection {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readKafkaConfig } from '#platform/kafka-config.ts';
+import { readKafkaConfig } from '#platform/kafka/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hourseal-kafka-config-'));
 afterAll(() => {

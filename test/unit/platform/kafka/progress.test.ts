@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { takeInOrder } from '#platform/kafka-progress.ts';
+import { takeInOrder } from '#platform/kafka/progress.ts';
 
 const longMs = 60_000;
 

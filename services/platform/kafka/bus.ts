@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Failed } from '#core/errors.ts';
-import type { Bus } from './bus.ts';
-import type { KafkaProducer, OutgoingRecord } from './kafka-records.ts';
-import type { Logger } from './logger.ts';
+import type { Bus } from '../bus.ts';
+import type { KafkaProducer, OutgoingRecord } from './records.ts';
+import type { Logger } from '../logger.ts';
 
 export interface KafkaBusLimits {
   /** News that wait, and their bytes; beyond either `publish` fails with 'bus-full'. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Refused } from '#core/errors.ts';
 import { array, integer, object, oneOf, pattern, record, type Infer } from '#core/shape.ts';
-import { createTopics, type KafkaContext } from './kafka.ts';
+import { createTopics, type KafkaContext } from './client.ts';
 
 const value = pattern('[!-~]{1,200}');
 const topicsShape = object({
@@ -20,7 +20,7 @@ const topicsShape = object({
 export type TopicsFile = Infer<typeof topicsShape>;
 
 /** Where the file is that the project comes with. */
-export const topicsFile = new URL('../../infra/kafka/topics.json', import.meta.url);
+export const topicsFile = new URL('../../../infra/kafka/topics.json', import.meta.url);
 
 /** Refused('topics-file') when it is not one. */
 export async function readTopics(file: string | URL = topicsFile): Promise<TopicsFile> {

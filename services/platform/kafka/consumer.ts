@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { Failed, Fatal } from '#core/errors.ts';
-import type { IncomingRecord, KafkaReader, ReadOptions, RecordBatch } from './kafka-records.ts';
-import { takeInOrder } from './kafka-progress.ts';
-import type { Logger } from './logger.ts';
-import { rest } from './rest.ts';
-import type { Service } from './shutdown.ts';
+import type { IncomingRecord, KafkaReader, ReadOptions, RecordBatch } from './records.ts';
+import { takeInOrder } from './progress.ts';
+import type { Logger } from '../logger.ts';
+import { rest } from '../rest.ts';
+import type { Service } from '../shutdown.ts';
 
 export interface KafkaConsumerLimits {
   /** Records of one partition that are under way at one time. */

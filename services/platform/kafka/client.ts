@@ -10,17 +10,17 @@ import {
   type SASLOptions,
 } from 'kafkajs';
 import { Failed } from '#core/errors.ts';
-import { defaultKafkaLimits, type KafkaConnection, type KafkaLimits } from './kafka-config.ts';
-import { asFailure } from './kafka-errors.ts';
-import { calmRequestQueues, endedWithin, trackedSockets } from './kafka-sockets.ts';
+import { defaultKafkaLimits, type KafkaConnection, type KafkaLimits } from './config.ts';
+import { asFailure } from './errors.ts';
+import { calmRequestQueues, endedWithin, trackedSockets } from './sockets.ts';
 import type {
   IncomingRecord,
   KafkaProducer,
   KafkaReader,
   ReadOptions,
   TopicSettings,
-} from './kafka-records.ts';
-import type { Logger } from './logger.ts';
+} from './records.ts';
+import type { Logger } from '../logger.ts';
 
 /**
  * The one place that knows kafkajs (2.2.4, not developed any more). What it does not do by itself,
