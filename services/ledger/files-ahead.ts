@@ -5,8 +5,8 @@ import { decodeUtf8, equalBytes, utf8 } from '#core/bytes.ts';
 import { encodeFramed, parseFramed } from '#core/energy/evidence-file.ts';
 import { Fatal, Refused } from '#core/errors.ts';
 import { syncFolder, writeFileDurably } from '#platform/durable-file.ts';
-import { createFile, eachFile, hasCode, isMissing, plain, syncFile } from './many-files.ts';
-import type { LogFile } from './many-files.ts';
+import { createFile, createUnsynced, eachFile, isMissing, plain } from './many-files.ts';
+import { syncFile, type LogFile } from './many-files.ts';
 
 /**
  * Many small files made durable by one. All of them are written ahead into a pack, with one fsync;
@@ -94,18 +94,12 @@ export function openFilesAhead(context: FilesAheadContext): FilesAhead {
   };
 
   /** The bytes of a file that stands there already. */
-  const createOrRead = async (path: string, bytes: Uint8Array): Promise<Uint8Array | undefined> => {
-    try {
-      await createFile(path, bytes, { isSynced: false });
-      return undefined;
-    } catch (error) {
-      if (!hasCode(error, 'EEXIST')) throw error;
-      const found = plain(await readFile(path));
-      if (equalBytes(found, bytes)) return found;
-      // Another process may be in the middle of it: then its pack, written before, says what it is.
-      await recoverPacks(context, unsettled);
-      return plain(await readFile(path));
-    }
+  const readStanding = async (path: string, bytes: Uint8Array): Promise<Uint8Array> => {
+    const found = plain(await readFile(path));
+    if (equalBytes(found, bytes)) return found;
+    // Another process may be in the middle of it: then its pack, written before, says what it is.
+    await recoverPacks(context, unsettled);
+    return plain(await readFile(path));
   };
 
   return {
@@ -120,10 +114,9 @@ export function openFilesAhead(context: FilesAheadContext): FilesAhead {
       try {
         await writeFileDurably(join(packs, name), bytes, { mode: packMode });
         unsettled.set(name, { bytes: bytes.length, isWrittenAgain: false });
-        await eachFile(files, async (file) => {
+        await eachFile(await createUnsynced(folder, files), async (file) => {
           const path = join(folder, file.path);
-          const standing = await createOrRead(path, file.bytes);
-          if (standing !== undefined) there.set(path, standing);
+          there.set(path, await readStanding(path, file.bytes));
         });
       } catch (error) {
         // What is torn now would be taken for what stands.

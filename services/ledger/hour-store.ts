@@ -49,9 +49,11 @@ const insertRecordsSql = `
   select entry_index, substr($2::bytea, start, length), salt, opening::jsonb
   from unnest($1::bigint[], $3::int[], $4::int[], $5::bytea[], $6::text[])
     as r (entry_index, start, length, salt, opening)`;
+/** By the key of a series, since that is what the index has. */
 const deleteBundlesSql = `
   delete from bundle b using unnest($1::text[], $2::bigint[], $3::bigint[]) as r (series, low, high)
-  where b.series = r.series and b.range && int8range(r.low, r.high, '[]')`;
+  where series_key(b.series) = series_key(r.series) and b.series = r.series
+    and b.range && int8range(r.low, r.high, '[]')`;
 const insertBundlesSql = `
   insert into bundle (series, range, issued_index, hour_start, owner, state, last_index)
   select series, int8range(low, high, '[]'), issued_index, hour_start, owner, state, last_index
