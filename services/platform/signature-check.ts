@@ -2,8 +2,9 @@ import { sha256 } from '#crypto';
 import { concat, toHex, utf8 } from '#core/bytes.ts';
 import type { SignatureCheck } from '#core/certificate/audit/audit-evidence.ts';
 import { Refused } from '#core/errors.ts';
-import { verifyJws, type Jws } from '#core/jws.ts';
+import type { Jws, verifyJws } from '#core/jws.ts';
 import type { PublicKey } from '#core/keys.ts';
+import { fastVerifyJws } from '#platform/libsodium.ts';
 import { verifierOf, type VerifyAsync } from '#platform/verify.ts';
 
 /**
@@ -80,15 +81,15 @@ export function createSignatureCheck(): SignatureCheck & {
       const verdict = verdicts.get(jws);
       if (verdict === undefined || key.kid !== jws.header.kid) {
         verified += 1;
-        verifyJws(jws, key);
+        fastVerifyJws(jws, key);
       } else if (!verdict) throw new Refused('signature', 'the signature does not fit');
     },
     verified: () => verified,
   };
 }
 
-/** As `verifyJws`, on the spot, each signature once; remembers those that are good. */
-export function createSignatureMemory(): typeof verifyJws {
+/** As `verify`, on the spot, each signature once; remembers those that are good. */
+export function createSignatureMemory(verify: typeof verifyJws = fastVerifyJws): typeof verifyJws {
   /** Objects that come again, as most do (leaf-memory.ts). */
   const verified = new WeakSet<Jws>();
   const good = new Set<string>();
@@ -97,7 +98,7 @@ export function createSignatureMemory(): typeof verifyJws {
     const isOwn = jws.header.kid === key.kid;
     if (isOwn && verified.has(jws)) return;
     const identity = identityOf(jws);
-    if (!isOwn || !good.has(identity)) verifyJws(jws, key);
+    if (!isOwn || !good.has(identity)) verify(jws, key);
     verified.add(jws);
     good.add(identity);
     dropOldest(good, rememberedSignatures);

@@ -1,19 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { hasSmallOrder, isAcceptableEd25519Signature } from '#core/crypto.ts';
 import { Failed, Fatal } from '#core/errors.ts';
 import type { PublicKey } from '#core/keys.ts';
+import { hasLibsodium, judgeOf } from './libsodium.ts';
 import { verifierOf, type VerifyAsync } from './verify.ts';
 
 /**
- * Ed25519 by libsodium, which takes half the time of OpenSSL, in threads that are told many
- * signatures at a time: a job in libuv's pool costs the event loop nearly as much as it saves it.
- * Other algorithms, and machines for which libsodium is not there, go by `verifierOf`.
- *
- * The verdicts are those of the core on every input. Both compute R' = SB - kA without the cofactor
- * and compare it with R by bytes; both want S < L and a canonical A. They differ in one thing alone:
- * libsodium refuses every R of small order, which a key may well sign for (with the nonce 0). Such
- * signatures OpenSSL decides.
+ * Ed25519 by libsodium (libsodium.ts), in threads that are told many signatures at a time: a job in
+ * libuv's pool costs the event loop nearly as much as it saves it. Other algorithms, and machines for
+ * which libsodium is not there, go by `verifierOf`. The verdicts are those of the core on every input.
  */
 export interface VerifyThreads {
   /** Rejects with Fatal('verify-thread') when a thread has died, Failed('stopped') after `close`. */
@@ -52,11 +47,6 @@ interface Asked {
   readonly resolve: (good: boolean) => void;
   readonly reject: (error: Error) => void;
 }
-
-export const hasLibsodium: boolean = await import('sodium-native').then(
-  () => true,
-  () => false, // Not built for this system: everything is as without it, at half the speed.
-);
 
 /** The caller bounds how many signatures wait. */
 export function createVerifyThreads({
@@ -100,12 +90,6 @@ export function createVerifyThreads({
       await Promise.all(running.map(({ end }) => end()));
     },
   };
-}
-
-/** Who may decide on an Ed25519 signature by an acceptable key; nobody needs to where it has no form. */
-export function judgeOf(signature: Uint8Array): 'libsodium' | 'openssl' | 'nobody' {
-  if (!isAcceptableEd25519Signature(signature)) return 'nobody';
-  return hasSmallOrder(signature.subarray(0, 32)) ? 'openssl' : 'libsodium';
 }
 
 interface Thread {

@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   // Parts of `ledger`.
   append: async () => ({ bench: (await import('./ledger.ts')).append }),
   seal: async () => ({ bench: (await import('./ledger.ts')).seal }),
+  audit: async () => ({ bench: (await import('./ledger.ts')).audit }),
   cosign: async () => ({ bench: (await import('./ledger.ts')).cosign }),
   memory: () => import('./memory.ts'),
 };

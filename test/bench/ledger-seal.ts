@@ -16,11 +16,36 @@ import type { Say } from './figure.ts';
 
 const hourS = 3_600;
 
-/** One message an hour, all there beforehand. The limit is as many files, each durable by itself. */
+/** What is sealed into one log. */
+export interface Sealing {
+  readonly plants: number;
+  /** Of each plant. */
+  readonly hours: number;
+  readonly messagesPerHour: number;
+}
+
+/** With all messages there beforehand. The limit is as many files, each durable by itself. */
 export async function benchSeal(
   pool: Pool,
-  { root, plants, hours, say }: { root: string; plants: number; hours: number; say: Say },
+  { root, say, ...sealing }: Sealing & { readonly root: string; readonly say: Say },
 ): Promise<void> {
+  const { plants, messagesPerHour } = sealing;
+  const { sealed, seconds } = await sealLog(pool, root, sealing);
+  say({
+    case: `hours sealed and issued, ${messagesPerHour} message an hour, ${plants} plants`,
+    value: sealed / seconds,
+    unit: '1/s',
+    limit: await durableFiles(join(root, 'files')),
+    bar: 5_000,
+  });
+}
+
+/** Seals a log into `root`/sealed; how many hours in which time, what comes before them not counted. */
+export async function sealLog(
+  pool: Pool,
+  root: string,
+  { plants, hours, messagesPerHour }: Sealing,
+): Promise<{ sealed: number; seconds: number }> {
   const clock = manualClock(testStartS * 1000);
   const logger = createLogger({ name: 'bench', level: 'warn' });
   const folder = join(root, 'sealed');
@@ -31,9 +56,12 @@ export async function benchSeal(
   await ledger.step();
   for (const plant of names) {
     const signer = people.meterSigner(`${plant}-m`);
+    const count = hours * messagesPerHour;
     await insertMessages(
       pool,
-      Array.from({ length: hours }, (_, i) => ({ jws: hourMessage(plant, i, signer) })),
+      Array.from({ length: count }, (_, i) => ({
+        jws: partOfHour(plant, { i, messagesPerHour, signer }),
+      })),
     );
   }
   await pool.run('analyze');
@@ -45,24 +73,22 @@ export async function benchSeal(
     sealed += step.sealed.length;
     more = step.sealed.length > 0;
   }
-  const seconds = (performance.now() - startedAt) / 1000;
-  say({
-    case: `hours sealed and issued, 1 message an hour, ${plants} plants`,
-    value: sealed / seconds,
-    unit: '1/s',
-    limit: await durableFiles(join(root, 'files')),
-    bar: 5_000,
-  });
+  return { sealed, seconds: (performance.now() - startedAt) / 1000 };
 }
 
-function hourMessage(plant: string, i: number, signer: Signer): string {
+/** From the end of the message before to its own end. */
+function partOfHour(
+  plant: string,
+  { i, messagesPerHour, signer }: { i: number; messagesPerHour: number; signer: Signer },
+): string {
   const at = (t: number, exportWh: number) => ({ registers: { exportWh }, t });
-  const start = testStartS + i * hourS;
+  const stepS = hourS / messagesPerHour;
+  const start = testStartS + i * stepS;
   return buildMessage(signer, {
     log: testLog,
     meter: `${plant}-m`,
     plant,
-    readings: [at(start, i * 1000), at(start + hourS, (i + 1) * 1000)],
+    readings: [at(start, i * 1000), at(start + stepS, (i + 1) * 1000)],
     seq: i + 1,
     v: 1,
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { utf8 } from '#core/bytes.ts';
 import { parseMessage } from '#core/energy/message.ts';
 import { parsePlacedOcmf, placeOcmf } from '#core/energy/ocmf.ts';
-import type { Jws } from '#core/jws.ts';
+import { verifyJws, type Jws } from '#core/jws.ts';
 import { parsePublicJwk, type PublicKey } from '#core/keys.ts';
 import { createSignatureCheck, createSignatureMemory } from '#platform/signature-check.ts';
 import { message, meterSigner } from '#support/log-people.ts';
@@ -135,7 +135,7 @@ describe('signatures that are remembered', () => {
   });
 
   test('are computed once, in whatever objects the same bytes come', () => {
-    const verify = createSignatureMemory();
+    const verify = createSignatureMemory(verifyJws);
     let computed = 0;
     const counting: PublicKey = {
       ...key,

@@ -3,7 +3,8 @@ import { sha512 } from '@noble/hashes/sha2.js';
 import { afterAll, describe, expect, it } from 'vitest';
 import { concat, fromHex, utf8 } from '#core/bytes.ts';
 import { jwkOfRaw, parsePublicJwk, publicKeyOfRaw } from '#core/keys.ts';
-import { createVerifyThreads, hasLibsodium, judgeOf } from '#platform/verify-threads.ts';
+import { fastVerify, hasLibsodium, judgeOf } from '#platform/libsodium.ts';
+import { createVerifyThreads } from '#platform/verify-threads.ts';
 import { testSigner } from '#support/register.ts';
 
 const threads = createVerifyThreads({ count: 2 });
@@ -51,6 +52,8 @@ describe('verification by threads', () => {
     const verify = threads.verifierOf(publicKeyOfRaw('Ed25519', key));
     expect(await verify(message, signature)).toBe(true);
     expect(await verify(utf8('another'), signature)).toBe(false);
+    const here = fastVerify(publicKeyOfRaw('Ed25519', key));
+    expect([here(message, signature), here(utf8('another'), signature)]).toEqual([true, false]);
   });
 
   it('refuses signatures of a wrong length without asking anybody', async () => {

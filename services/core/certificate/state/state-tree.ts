@@ -1,6 +1,5 @@
 import { toHex, utf8 } from '../../bytes.ts';
 import { firstIndex } from '../../first-index.ts';
-import { canonicalBytes } from '../../jcs.ts';
 import type { HashReader } from '../../tlog/proof.ts';
 import {
   emptyRoot,
@@ -165,9 +164,11 @@ function piecesAfter({ base, changes }: Versions, count: number): readonly Piece
     .reduce((pieces, { ranges, change }) => changedPieces(pieces, ranges, change), base);
 }
 
-/** The bytes of a piece as a leaf of the tree over a range's pieces. */
+/** The bytes of a piece as a leaf of the tree over a range's pieces: JCS, for an id has nothing to escape. */
 export function encodePiece({ from, to, owner, state, lastIndex }: Piece): Uint8Array {
-  return canonicalBytes({ from, lastIndex, owner, state, to });
+  return utf8(
+    `{"from":${from},"lastIndex":${lastIndex},"owner":"${owner}","state":"${state}","to":${to}}`,
+  );
 }
 
 /** The bytes of a range as a leaf of the state tree; `pieces` is the root over its pieces. */
