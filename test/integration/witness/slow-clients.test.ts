@@ -61,7 +61,7 @@ describe('a witness that clients drip bytes to', () => {
     // Long enough that none of them ends before the others were served.
     const witness = await rig.start({ limits: { requestMs: 600_000 } });
     const held = await Promise.all(
-      Array.from({ length: 100 }, () => drip(witness.url(), beginning)),
+      Array.from({ length: 50 }, () => drip(witness.url(), beginning)),
     );
     const request = await a.request(0, 5);
     expect(await addCheckpoint(witness.url(), request, patience)).toMatchObject({
@@ -99,7 +99,7 @@ describe('the files of a log that clients drip bytes to', () => {
 
   it('are served beside them', async () => {
     const server = await serve({ headersTimeoutMs: 600_000, requestTimeoutMs: 600_000 });
-    const held = await Promise.all(Array.from({ length: 100 }, () => drip(server.url(), head)));
+    const held = await Promise.all(Array.from({ length: 50 }, () => drip(server.url(), head)));
     expect(await (await fetch(`${server.url()}/checkpoint`)).text()).toBe('a checkpoint\n');
     expect(held.every(({ isOpen }) => isOpen())).toBe(true);
     await server.stop();
