@@ -72,14 +72,20 @@ export async function writeCheckpoint(
   { treeSize, note }: PendingCheckpoint,
   { endsWithState, ...gathered }: Gathered & { readonly endsWithState: boolean },
 ): Promise<void> {
+  if (await isPassedOver(pool, treeSize)) return;
   const { publishedSize } = await readCheckpoint(pool);
-  if (publishedSize >= treeSize || !(await isPending(pool, treeSize))) return;
   const bytes = cosigned(note, gathered);
   // First: after `checkpoint` nobody would come back to this size.
   if (endsWithState) await folder.write([{ path: stateCheckpointPath, bytes }]);
   await folder.write([{ path: 'checkpoint', bytes }]);
   await notePublished(pool, treeSize);
   await removePartialTiles(folder, { from: publishedSize, to: treeSize });
+}
+
+/** True where another ledger has published that size, or a newer one, or has forgotten it. */
+export async function isPassedOver(pool: Pool, treeSize: number): Promise<boolean> {
+  const { publishedSize } = await readCheckpoint(pool);
+  return publishedSize >= treeSize || !(await isPending(pool, treeSize));
 }
 
 /** The published checkpoint as it was when it was pending; undefined where a newer one is signed. */

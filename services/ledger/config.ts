@@ -1,6 +1,6 @@
 import { flag, integer, optional, path, readConfig, url } from '#platform/config.ts';
 import type { Variables } from '#platform/config.ts';
-import type { PublisherLimits } from './publish.ts';
+import type { PublisherLimits } from './publish-size.ts';
 import { defaultSealLimits, type SealLimits } from './seal.ts';
 import { defaultWitnessLimits } from './witnesses.ts';
 

@@ -29,6 +29,8 @@ export interface Submission {
   readonly policies: readonly Policy[];
   /** All witnesses of these policies. */
   readonly witnesses: readonly Witness[];
+  /** Others are not asked now; what they gave before counts. */
+  readonly mayAsk: (witness: Witness) => boolean;
   /** Good cosignatures that there are already; those who made them are not asked again. */
   readonly gathered: readonly NoteSignature[];
 }
@@ -44,19 +46,27 @@ export interface CosignContext {
   readonly examine: (witness: AskedWitness, signal: AbortSignal) => Promise<void>;
 }
 
+export interface Answers {
+  /** Those that there are, old and new. */
+  readonly cosignatures: readonly NoteSignature[];
+  /** Witnesses (as `keyName`) that will never cosign this size: they refused it, or are beyond it. */
+  readonly refusedBy: ReadonlySet<string>;
+}
+
 /**
  * Asks the witnesses of the policies for their cosignatures, all at once and for a bounded time
- * (D3.4), and returns those that there are then, old and new. Whether they are a quorum is for the
- * caller to judge. What a witness does wrong is its own affair: it is left alone for a while.
+ * (D3.4). Whether those that there are then are a quorum is for the caller to judge. What a witness
+ * does wrong is its own affair: it is left alone for a while.
  */
 export async function gatherCosignatures(
   submission: Submission,
   context: CosignContext,
-): Promise<NoteSignature[]> {
-  const { policies, text, witnesses } = submission;
+): Promise<Answers> {
+  const { policies, text, witnesses, mayAsk } = submission;
   const { book, limits } = context;
   const verifiers = witnesses.map(({ key }) => cosignatureVerifier(key));
   const gathered = new Map<string, NoteSignature>();
+  const refusedBy = new Set<string>();
   const message = utf8(text);
   const isGood = (signature: NoteSignature): boolean =>
     verifiers.some(
@@ -70,13 +80,15 @@ export async function gatherCosignatures(
 
   const asked = witnesses
     .filter((witness) => !gathered.has(keyName(witness)) && book.isReady(witness))
+    .filter((witness) => mayAsk(witness))
     .filter(canBeAsked);
   await askAll(asked, {
     limits,
     isEnough: () => everyQuorumMet(policies, new Set(gathered.keys())),
     async ask(witness, signal) {
       const signatures = await cosignedBy(witness, signal, { submission, context });
-      if (signatures === undefined) return;
+      if (signatures === 'refused') refusedBy.add(keyName(witness));
+      if (signatures === undefined || signatures === 'refused') return;
       const good = signatures.filter(isGood);
       const garbage = signatures.length - good.length;
       if (garbage > 0) book.ignored(witness, 'signatures that are none', garbage);
@@ -92,15 +104,18 @@ export async function gatherCosignatures(
       }
     },
   });
-  return [...gathered.values()];
+  return { cosignatures: [...gathered.values()], refusedBy };
 }
 
-/** What a witness signed, unverified; undefined when it did not, which the book then knows. */
+/**
+ * What a witness signed, unverified; else, which the book then knows, 'refused' where it will not
+ * sign this size at all, and undefined where it did not.
+ */
 async function cosignedBy(
   witness: AskedWitness,
   signal: AbortSignal,
   { submission, context }: { submission: Submission; context: CosignContext },
-): Promise<readonly NoteSignature[] | undefined> {
+): Promise<readonly NoteSignature[] | 'refused' | undefined> {
   const { size, publishedSize } = submission;
   const { book } = context;
   const guess = Math.min(size, book.sizeSeen(witness) ?? publishedSize);
@@ -115,15 +130,16 @@ async function cosignedBy(
   if (answer.result === 'refused') {
     const { status, reason } = answer;
     book.failed(witness, new Failed('witness', `it refused, status ${status}: ${reason}`));
-    return undefined;
+    return 'refused';
   }
-  if (answer.size > size) {
+  const isBeyond = answer.size > size;
+  if (isBeyond) {
     // Anybody can say a number. Only a checkpoint that our own key signed would mean something.
     book.ignored(witness, `a size of ${answer.size}, above our ${size}`);
     await context.examine(witness, signal);
   }
   book.failed(witness, new Failed('witness', `it says that it is at ${answer.size} again`));
-  return undefined;
+  return isBeyond ? 'refused' : undefined;
 }
 
 async function submitFrom(

@@ -10,15 +10,23 @@ export interface PendingCheckpoint {
 }
 
 const insertSql = `insert into pending_checkpoint (tree_size, note) values ($1, $2)`;
-const newestSql = `
-  select tree_size, note from pending_checkpoint
-  where tree_size <= (select written_size from checkpoint) order by tree_size desc limit 1`;
+/** Asked of the entries, so that what is sequenced and signed meanwhile is never overlooked. */
+const endsWithState = `
+  exists (select from log_entry where index = tree_size - 1 and kind = 'state')`;
+const dueSql = `
+  with due as (
+    select p.tree_size, p.note from pending_checkpoint p, checkpoint c
+    where p.tree_size > c.published_size and p.tree_size <= c.written_size)
+  select tree_size, note from due
+  where tree_size = (select max(tree_size) from due) or ${endsWithState}
+  order by tree_size`;
 const isPendingSql = `
   select exists (select from pending_checkpoint where tree_size = $1) as pending`;
 const supersededSql = `
   delete from pending_checkpoint where tree_size in (
     select tree_size from pending_checkpoint where tree_size < $1
       or tree_size < (select tree_size from pending_checkpoint order by tree_size desc offset $2 limit 1)
+        and not ${endsWithState}
     order by tree_size limit $3)
   returning tree_size`;
 const cosignaturesSql = `
@@ -35,10 +43,13 @@ export async function insertPendingCheckpoint(
   await sql.run(insertSql, [treeSize, note]);
 }
 
-/** The newest whose tiles and bundles are durable as files. */
-export async function readNewestPending(sql: Sql): Promise<PendingCheckpoint | undefined> {
-  const [row] = await sql.rows<{ tree_size: number; note: Uint8Array }>(newestSql);
-  return row && { treeSize: row.tree_size, note: row.note };
+/**
+ * What is to be published, in this order: above the published size those that end with a `state`, and
+ * the newest. Their tiles and bundles are durable as files.
+ */
+export async function readDuePending(sql: Sql): Promise<PendingCheckpoint[]> {
+  const rows = await sql.rows<{ tree_size: number; note: Uint8Array }>(dueSql);
+  return rows.map(({ tree_size, note }) => ({ treeSize: tree_size, note }));
 }
 
 export async function isPending(sql: Sql, treeSize: number): Promise<boolean> {
@@ -46,8 +57,8 @@ export async function isPending(sql: Sql, treeSize: number): Promise<boolean> {
 }
 
 /**
- * Forgets pending checkpoints below the published size, and the oldest of more than `keep`; those
- * forgotten, ascending, at most `limit`.
+ * Forgets pending checkpoints below the published size, and the oldest of more than `keep` but for
+ * those that end with a `state`; those forgotten, ascending, at most `limit`.
  */
 export async function forgetSuperseded(
   sql: Sql,

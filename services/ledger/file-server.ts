@@ -6,7 +6,7 @@ import { accessLimitBytes, verifyAccess } from '#core/certificate/access.ts';
 import { Failed, Refused } from '#core/errors.ts';
 import type { PublicKey } from '#core/keys.ts';
 import type { Clock } from '#platform/clock.ts';
-import { listenOn, urlOf, type ListenAddress } from '#platform/listen.ts';
+import { listenOn, requestLimits, urlOf, type ListenAddress } from '#platform/listen.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Service } from '#platform/shutdown.ts';
 import type { AnswerOpen } from './open-leaves.ts';
@@ -69,8 +69,9 @@ const openPattern = /^\/(private\/)?open\/([A-Za-z0-9][A-Za-z0-9._-]{0,63})$/;
 export function createFileServer(context: FileServerContext): FileServer {
   const app = createApp(context);
   const limits = { ...defaultLimits, ...context.limits };
-  const { headersTimeoutMs: headersTimeout, requestTimeoutMs: requestTimeout } = limits;
-  const server: Server = createServer({ headersTimeout, requestTimeout }, (request, response) => {
+  const { headersTimeoutMs: headersMs, requestTimeoutMs: requestMs } = limits;
+  const slow = requestLimits({ headersMs, requestMs });
+  const server: Server = createServer(slow, (request, response) => {
     // Called when no route has answered, or one has failed: Express's own pages tell too much.
     app(request as Request, response as Response, (error?: unknown) => {
       answerLast(response as Response, error, context.logger);

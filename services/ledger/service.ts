@@ -191,7 +191,7 @@ function createStep({
       throw worse(worse(error, signing), publication);
     }
     const last = await publications.end();
-    const { publishedSize } = last?.tried === step.treeSize ? last : await publisher.publish();
+    const { publishedSize } = last?.newest === step.treeSize ? last : await publisher.publish();
     if (step.sealed.length === 0) await folder.settle();
     return { ...step, publishedSize };
   };

@@ -10,6 +10,7 @@ import { inTransaction, type Pool, type Sql } from '#platform/postgres.ts';
 import { insertPendingCheckpoint } from './cosignature-store.ts';
 import { insertPendingTiles, readCheckpoint, readEntries, readLastTimes } from './log-store.ts';
 import { readNextIndex, swapCheckpoint, type StoredCheckpoint } from './log-store.ts';
+import { stateSizes } from './state-sizes.ts';
 
 /** A checkpoint covers at most this many entries more than the one before, so that memory is bounded. */
 const stepEntries = 16_384;
@@ -25,7 +26,8 @@ export interface SigningContext {
 
 /**
  * Step 5: re-reads the stored bytes, computes the root from the stored right edge, and swaps in the
- * signed checkpoint together with its tiles. Refused('log-key') without a key that must sign.
+ * signed checkpoint together with its tiles: of everything that is sequenced, but at most up to the
+ * next `state`. Refused('log-key') without a key that must sign.
  *
  * A crash before the commit: the signature was seen by nobody. After it: the tiles and the note are in
  * the database, and `writeTiles` finds them. Outcome unknown: Fatal; the process ends, and starting up
@@ -36,9 +38,11 @@ export async function signNext({
   signers,
   state,
 }: SigningContext): Promise<{ readonly treeSize: number }> {
-  const { genesis, size: foldedSize, time, violations } = await state();
+  const folded = await state();
+  const { genesis, size: foldedSize, time, violations } = folded;
   if (genesis === undefined) return readCheckpoint(pool);
   const isVoid = new Set(violations.keys());
+  const stated = stateSizes(folded);
   try {
     return await inTransaction(pool, async (sql) => {
       // Locked, so that two ledgers sign one after the other and each grows on what the other signed.
@@ -51,7 +55,8 @@ export async function signNext({
         );
       }
       // Only what the fold knows: it says whose signatures the checkpoint needs.
-      const treeSize = Math.min(foldedSize, nextIndex, stored.treeSize + stepEntries);
+      const ends = stated.filter((size) => size > stored.treeSize);
+      const treeSize = Math.min(foldedSize, nextIndex, stored.treeSize + stepEntries, ...ends);
       if (treeSize <= stored.treeSize) return stored;
       const isChanging = genesis.logKeys.length > 1;
       const lastTime = isChanging ? await timeOf(sql, treeSize, isVoid) : undefined;

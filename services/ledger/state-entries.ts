@@ -12,7 +12,7 @@ import type { Sequencer } from './sequence.ts';
 
 /** `rules.stateEveryS` where the rules do not say. */
 const defaultStateEveryS = 86_400;
-/** After a state that was passed over; `rules.stateEveryS` is at least as long. */
+/** After a state that witnesses refused or were led past; `rules.stateEveryS` is at least as long. */
 const againAfterS = 60;
 
 /** Enters `state` entries (D3.3) as they fall due. */

@@ -34,6 +34,29 @@ export async function listenOn(server: Server, { host, port }: ListenAddress): P
   });
 }
 
+/**
+ * For `createServer` of node:http: how long the head of a request and all of it may take, whatever comes
+ * meanwhile. Node looks for what is late only now and then, by itself every 30 s: here at least every
+ * second. A connection that is late is answered 408, where that still can be, and closed.
+ */
+export function requestLimits({
+  headersMs,
+  requestMs,
+}: {
+  readonly headersMs: number;
+  readonly requestMs: number;
+}): {
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  readonly connectionsCheckingInterval: number;
+} {
+  return {
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: Math.max(100, Math.min(1_000, headersMs / 4)),
+  };
+}
+
 /** Where a server does listen, on TCP. An Error before it does: whoever asks then is wrong. */
 export function addressOf(server: Pick<Server, 'address'> | undefined): AddressInfo {
   const address = server?.address();

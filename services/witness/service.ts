@@ -4,7 +4,7 @@ import { Refused } from '#core/errors.ts';
 import type { Signer } from '#core/signer.ts';
 import { cosignatureType, formatVkey, verifierKeyOf } from '#core/tlog/note.ts';
 import type { Clock } from '#platform/clock.ts';
-import { listenOn, urlOf, type ListenAddress } from '#platform/listen.ts';
+import { listenOn, requestLimits, urlOf, type ListenAddress } from '#platform/listen.ts';
 import type { Logger } from '#platform/logger.ts';
 import type { Service } from '#platform/shutdown.ts';
 import type { AuditorOf } from './auditor.ts';
@@ -58,7 +58,8 @@ export function createWitness(context: WitnessContext): Witness {
       const open = await openWitness({ ...context, limits, logs, vkey, died });
       try {
         const handler = createHandler({ ...open, vkey, limits, logger });
-        const server = createServer(serverLimits(limits), handler);
+        const { requestMs } = limits;
+        const server = createServer(requestLimits({ headersMs: requestMs, requestMs }), handler);
         server.maxConnections = limits.connections;
         await listenOn(server, listen);
         server.on('error', died);
@@ -89,19 +90,6 @@ function ownVkey({ name, signer, logs, auditorOf }: WitnessContext): string {
     throw new Refused('witness-key', `${name}: the key of a log`);
   }
   return formatVkey(own);
-}
-
-/** Node closes a connection that is slower than this, after answering 408 where it still can. */
-function serverLimits({ requestMs }: WitnessLimits): {
-  readonly requestTimeout: number;
-  readonly headersTimeout: number;
-  readonly connectionsCheckingInterval: number;
-} {
-  return {
-    requestTimeout: requestMs,
-    headersTimeout: requestMs,
-    connectionsCheckingInterval: Math.max(100, Math.min(1_000, requestMs / 4)),
-  };
 }
 
 /** Answers what has been asked, for so long. */

@@ -8,7 +8,7 @@ import {
   insertPendingCheckpoint,
   isPending,
   readCosignatures,
-  readNewestPending,
+  readDuePending,
 } from '#ledger/cosignature-store.ts';
 import { onEachEngine } from '#support/postgres.ts';
 
@@ -85,7 +85,7 @@ onEachEngine('checkpoints that are not published yet', (start) => {
   });
 
   test('the newest one whose files are there comes first, the oldest of too many are forgotten', async () => {
-    expect(await readNewestPending(pool)).toEqual({ treeSize: 40, note });
+    expect(await readDuePending(pool)).toEqual([{ treeSize: 40, note }]);
     const forget = (publishedSize: number, keep: number) =>
       forgetSuperseded(pool, { publishedSize, keep, limit: 10 });
     expect(await forget(0, 5)).toEqual([]);

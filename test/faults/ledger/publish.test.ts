@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { Failed, Fatal } from '#core/errors.ts';
 import { parseCheckpoint } from '#core/tlog/checkpoint.ts';
+import { parseNote } from '#core/tlog/note.ts';
 import type { Signer } from '#core/signer.ts';
 import { openLogFolder } from '#ledger/log-folder.ts';
 import { createLedger, type Ledger } from '#ledger/service.ts';
@@ -14,7 +15,6 @@ import {
   away,
   createCosigningRig,
   eager,
-  genesisWith,
   policyText,
   publishedBy,
   type GatedWitness,
@@ -52,10 +52,11 @@ const steps = [
   'write tile/entries/#.p/#',
   'delete from pending_tile',
   'update checkpoint set written_size',
-  'select tree_size, note from pending_checkpoint',
+  'with due as (',
   'select name, key_id, signature from cosignature',
   'insert into cosignature',
   'lock',
+  'write state/checkpoint',
   'write checkpoint',
   'with gone as (delete from pending_checkpoint',
   'delete from pending_checkpoint where tree_size in',
@@ -106,7 +107,11 @@ async function createWorld(pool: Pool): Promise<World> {
     });
   };
   const first = open();
-  await first.submit([genesisWith(policyText(2, ...cosigners)), ...people.simplePlant('p1')]);
+  await first.submit([
+    people.genesis(),
+    people.signed('policy', { policy: policyText(2, ...cosigners) }),
+    ...people.simplePlant('p1'),
+  ]);
   await first.step();
   return { pool, clock, path, cosigners, open };
 }
@@ -117,7 +122,10 @@ function hourMessage(i: number): string {
   return people.message({ plant: 'p1', meter: 'p1-m', seq: i + 1, readings });
 }
 
-/** What happens to a log: something is signed and superseded, then an hour is sealed and shown. */
+/**
+ * What happens to a log: something is signed and superseded, a `state` is entered that an account comes
+ * right behind, both before they are signed, then an hour is sealed and shown.
+ */
 async function work(ledger: Ledger, { clock, cosigners }: World, round: number): Promise<void> {
   const [, two] = cosigners;
   two.lie = undefined;
@@ -128,6 +136,9 @@ async function work(ledger: Ledger, { clock, cosigners }: World, round: number):
     await ledger.submit([people.account(name)]);
     await ledger.step();
   }
+  await ledger.enterState();
+  await ledger.submit([people.account(`c${round}`)]);
+  await ledger.step();
   two.lie = undefined;
   await clock.advance((t0 + (round + 1) * hour + 10) * 1000);
   await ledger.step();
@@ -143,10 +154,21 @@ async function expectRight(ledger: Ledger, world: World, round: number): Promise
   expect(report).toMatchObject({ findings: [], size: treeSize, hours: round + 1 });
   const published = await publishedBy(openLogFolder(world.path), world.cosigners);
   expect(published).toMatchObject({ size: treeSize, by: ['one', 'two'] });
+  await expectStateShown(world);
   const issued = await world.pool.rows(
     `select sum(upper(range) - lower(range))::bigint as units from bundle`,
   );
   expect(issued).toEqual([{ units: (round + 1) * 1000 }]);
+}
+
+/** Whatever came behind it, and whatever failed: the newest state ends a published tree. */
+async function expectStateShown({ pool, path }: World): Promise<void> {
+  const [state] = await pool.rows<{ size: number }>(
+    `select max(index) + 1 as size from log_entry where kind = 'state'`,
+  );
+  const note = await openLogFolder(path).read('state/checkpoint');
+  const shown = note && parseCheckpoint(parseNote(note).text).size;
+  expect(shown).toBe(state?.size ?? undefined);
 }
 
 /** Goes on as the ledger's own loop does: after what may pass in the same process, else in another. */
