@@ -14,6 +14,8 @@ const rooms = ['contract', 'integration', 'faults', 'e2e'].map((name, i) => ({
     name,
     include: [`test/${name}/**/*.test.ts`],
     maxWorkers: 2,
+    // The cut cables of a fault test, each in an installation of its own, which mostly waits.
+    maxConcurrency: 8,
     testTimeout: 5 * minuteMs,
     hookTimeout: 3 * minuteMs,
     sequence: { groupOrder: i + 1 },

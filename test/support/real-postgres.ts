@@ -156,9 +156,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** It may have ended by itself by then. */
+/** It may have ended by itself by then: a server ends all its processes once one of them is killed. */
 function endNow(pid: number): void {
-  if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 /**

@@ -7,10 +7,11 @@ import { mosquitto } from '#support/mosquitto.ts';
 import { describeWhereAllowed, describeWith } from '#support/needs.ts';
 import { ownPostgres } from '#support/postgres.ts';
 import { createSmallDisk, smallDiskNeed, type SmallDisk } from '#support/small-disk.ts';
-import { randomFrom, roundsOr, seed } from '../seed.ts';
+import { inRounds, rounds, type Round } from '../rounds.ts';
+import { seed } from '../seed.ts';
 import { startWorld, type World } from './world.ts';
 
-const rounds = roundsOr(1);
+const startLimitMs = 600_000;
 const roundLimitMs = 420_000;
 const diskMiB = 512;
 const fillSql = `
@@ -24,13 +25,12 @@ const fillSql = `
 describeKafka('an installation behind a broker', () => {
   describeWith([mosquitto, ownPostgres], 'whose database has', () => {
     describeWhereAllowed(smallDiskNeed(), 'no room on its disk', () => {
-      const random = randomFrom(seed);
       let disk: SmallDisk;
       let world: World;
       beforeEach(async () => {
         disk = createSmallDisk(diskMiB);
         world = await startWorld({ postgresFolder: disk.folder, answerTimeoutMs: 1_000 });
-      });
+      }, startLimitMs);
       afterEach(async () => {
         await world.stop();
         disk.remove();
@@ -50,20 +50,22 @@ describeKafka('an installation behind a broker', () => {
       test(
         `${rounds} times: nothing is promised until there is room, then all comes (HOURSEAL_FAULT_SEED=${seed})`,
         async () => {
-          for (let round = 0; round < rounds; round++) {
+          const round = async ({ between }: Round): Promise<void> => {
             world.load.resume();
             const before = world.receipted();
             while (world.receipted() === before) await sleep(50);
-            await sleep(random() * 1_500);
+            await sleep(between(0, 1_500));
             disk.fill();
             expect(await refusal(world.pool)).toMatch(/^database-(resources|down)$/);
             await world.stuck();
-            await sleep(random() * 3_000);
+            await sleep(between(0, 3_000));
             disk.makeRoom();
             await world.postgres.restart();
             await world.checkNow();
             await world.settleAndCheck();
-          }
+          };
+          await inRounds('full disk', round, world.ingestion.peakRssMiB);
+          await world.checkAgain();
         },
         rounds * roundLimitMs,
       );

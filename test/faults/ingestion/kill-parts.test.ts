@@ -1,29 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { describeKafka } from '#support/kafka.ts';
 import { mosquitto } from '#support/mosquitto.ts';
 import { describeWith } from '#support/needs.ts';
 import { ownPostgres } from '#support/postgres.ts';
-import { randomFrom, roundsOr, seed } from '../seed.ts';
+import { inRounds, rounds, type Round } from '../rounds.ts';
+import { seed } from '../seed.ts';
 import { startWorld, type World } from './world.ts';
 
-const rounds = roundsOr(1);
+const startLimitMs = 600_000;
 const roundLimitMs = 360_000;
 const backendSql = `select pid from pg_stat_activity where application_name = 'hourseal ingestion'`;
 
 /** Each part of the installation in turn is killed, and comes back: what does that by itself is not ours. */
 describeKafka('an installation behind a broker', () => {
   describeWith([mosquitto, ownPostgres], 'whose parts are killed with kill -9 under load', () => {
-    const random = randomFrom(seed);
-    const between = (lowMs: number, highMs: number): number => lowMs + random() * (highMs - lowMs);
     let world: World;
     beforeAll(async () => {
       world = await startWorld();
-    });
-    afterAll(() => world.stop());
+      return world.stop;
+    }, startLimitMs);
+    
 
-    const kills = {
-      ingestion: async () => {
+    const kills: Readonly<Record<string, (round: Round) => Promise<void>>> = {
+      ingestion: async ({ random, between }) => {
         await world.ingestion.kill();
         if (random() < 0.3) {
           // Once more while it starts.
@@ -34,7 +34,7 @@ describeKafka('an installation behind a broker', () => {
         await sleep(between(0, 1_000));
         await world.ingestion.start();
       },
-      postgres: async () => {
+      postgres: async ({ random, between }) => {
         if (random() < 0.3) {
           // One of its processes: it ends all the others and recovers by itself.
           const [backend] = await world.pool.rows<{ pid: number }>(backendSql);
@@ -45,12 +45,12 @@ describeKafka('an installation behind a broker', () => {
         await sleep(between(0, 3_000));
         await world.postgres.restart();
       },
-      mosquitto: async () => {
+      mosquitto: async ({ between }) => {
         await world.broker.halt('SIGKILL');
         await sleep(between(0, 2_000));
         await world.broker.resume();
       },
-      kafka: async () => {
+      kafka: async ({ between }) => {
         await world.kafka.kill();
         await sleep(between(0, 2_000));
         await world.kafka.restart();
@@ -60,19 +60,18 @@ describeKafka('an installation behind a broker', () => {
     test.each(Object.entries(kills))(
       `%s, ${rounds} times: all arrives and counts once (HOURSEAL_FAULT_SEED=${seed})`,
       async (part, killAndRestart) => {
-        for (let round = 0; round < rounds; round++) {
+        const round = async (moments: Round): Promise<void> => {
+          const { size } = world.load.promised[0]?.signed ?? new Map();
           world.load.resume();
-          await sleep(between(300, 3_000));
-          await killAndRestart();
-          await sleep(between(0, 1_500));
+          await sleep(moments.between(300, 3_000));
+          await killAndRestart(moments);
+          await sleep(moments.between(0, 1_500));
           await world.checkNow();
           await world.settleAndCheck();
-        }
-        const { size } = world.load.promised[0]?.signed ?? new Map();
-        expect(size).toBeGreaterThan(rounds);
-        process.stdout.write(
-          `${part}: ${rounds} rounds, ingestion held ${Math.round(world.ingestion.peakRssMiB())} MiB\n`,
-        );
+          expect(world.load.promised[0]?.signed.size).toBeGreaterThan(size);
+        };
+        await inRounds(`kill -9 of ${part}`, round, world.ingestion.peakRssMiB);
+        await world.checkAgain();
       },
       rounds * roundLimitMs,
     );

@@ -18,6 +18,8 @@ export interface LoadOptions {
   readonly pool: Pool;
   readonly space: Space;
   readonly answerTimeoutMs?: number;
+  /** Between two messages of one meter. */
+  readonly readingEveryMs: number;
 }
 
 export interface Load {
@@ -31,7 +33,6 @@ export interface Load {
 
 /** How long it may take until everything has arrived again: longer than any time limit of the product. */
 const settleLimitMs = 300_000;
-const readingEveryMs = 20;
 /** A reading for every message, a second apart: so many of them lie in the past. */
 const pastS = 200_000;
 const askEveryMs = 50;
@@ -54,7 +55,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
   const run = async (lane: Lane): Promise<void> => {
     while (making && !stopping.signal.aborted) {
       await lane.make();
-      await sleep(readingEveryMs);
+      await sleep(options.readingEveryMs);
     }
   };
   const pause = async (): Promise<void> => {

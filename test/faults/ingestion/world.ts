@@ -13,7 +13,7 @@ import { insertLogSetting } from '#support/register.ts';
 import { startTcpProxy, type Target, type TcpProxy } from '#support/tcp-proxy.ts';
 import { newDevice } from '../../integration/ingestion/rig.ts';
 import { newSpace } from '../../integration/kafka/rig.ts';
-import { checkAll, checkMemory, checkPromises, databaseUp } from './checks.ts';
+import { checkMemory, createChecks, databaseUp } from './checks.ts';
 import { startLoad, type Load } from './load.ts';
 import { createInstance, type Instance } from './process.ts';
 
@@ -48,16 +48,22 @@ export interface World {
   readonly stuck: () => Promise<void>;
   /** Stops the load, waits until it has all arrived by itself, and looks at everything. */
   readonly settleAndCheck: () => Promise<void>;
+  /** Once all is settled: everything from the first message on, also what earlier looks have seen. */
+  readonly checkAgain: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
 export interface WorldOptions {
   readonly gateways?: number;
   readonly publishers?: number;
+  /** Between two messages of one meter. */
+  readonly readingEveryMs?: number;
   /** How long a gateway waits for an acknowledgement before it takes a connection for dead. */
   readonly answerTimeoutMs?: number;
   /** Where the database is, instead of a temporary folder. */
   readonly postgresFolder?: string;
+  /** One that others use too, instead of its own: then no cable leads to it. */
+  readonly kafka?: TestKafka;
   /** Of ingestion, beside or instead of our own. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -90,7 +96,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       'ingestion-kafka': () => kafkaPort,
     });
     undo.push(cut);
-    const kafka = kept(await startKafka({ settings: behind(cable('ingestion-kafka')) }));
+    const cabled = `127.0.0.1:${cable('ingestion-kafka').port}`;
+    const kafka =
+      options.kafka ?? kept(await startKafka({ settings: behind(cable('ingestion-kafka')) }));
     kafkaPort = kafka.ports.other;
     const pool = createPool(postgres.connectionString);
     undo.push(pool.close);
@@ -111,7 +119,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       MQTT_URL: `mqtt://127.0.0.1:${cable('broker-ingestion').port}`,
       MQTT_CLIENT_ID: 'one',
       MQTT_RECEIVE_MAXIMUM: '200',
-      KAFKA_BROKERS: `127.0.0.1:${cable('ingestion-kafka').port}`,
+      KAFKA_BROKERS: options.kafka === undefined ? cabled : kafka.brokers.join(','),
       KAFKA_TOPIC_PREFIX: space.prefix,
       KAFKA_GROUP: `${space.prefix}ingestion`,
       KAFKA_MESSAGES_IN: 'yes',
@@ -126,9 +134,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       receipts: parsePublicJwk(jwk),
       pool,
       space,
+      readingEveryMs: options.readingEveryMs ?? 20,
       ...(options.answerTimeoutMs !== undefined && { answerTimeoutMs: options.answerTimeoutMs }),
     });
     undo.push(load.stop);
+    const checks = createChecks(pool, load.promised);
     const receipted = (): number =>
       load.promised.reduce((sum, { promised }) => sum + promised().throughSeq, 0);
     return {
@@ -141,7 +151,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       pool,
       checkNow: async () => {
         await databaseUp(pool);
-        await checkPromises(pool, load.promised);
+        await checks.promises();
       },
       receipted,
       stuck: async () => {
@@ -155,9 +165,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
           throw new Error(`not settled: ${ingestion.said()}`, { cause });
         });
         ingestion.requireAlive();
-        await checkAll(pool, load.promised);
+        await checks.all();
         checkMemory(ingestion.peakRssMiB());
       },
+      checkAgain: checks.allAgain,
       stop: undoAll,
     };
   } catch (error) {

@@ -4,6 +4,7 @@ import type { MqttClient } from 'mqtt';
 import { Failed } from '#core/errors.ts';
 import { receiptsTopic } from '#core/energy/message.ts';
 import type { Broker } from '#broker/service.ts';
+import type { Signer } from '#core/signer.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { Arrival } from '#platform/intake.ts';
 import { createPool, type Pool } from '#platform/postgres.ts';
@@ -66,6 +67,12 @@ describe('who connects', () => {
     return 'connected';
   };
   const now = (): number => systemClock.nowS();
+  const unsteadyMeter = async (meter: string): Promise<Signer> => {
+    const own = testSigner(meter);
+    const clock = 'unreliable';
+    await insertMeter(pool, own.kid, { plant: 'p', meter, jwk: own.jwk, clock });
+    return own;
+  };
 
   it('may with a fresh password by its own key, of either kind', async () => {
     expect(await attempt({ password: password(signer, 'M-1') })).toBe('connected');
@@ -113,6 +120,29 @@ describe('who connects', () => {
     expect(answers.filter((answer) => 'client' in answer)).toHaveLength(1);
     for (const client of clients.splice(0)) client.end(true);
     await second.stop();
+  });
+
+  it('may use so many jtis of a key at one time, and no more', async () => {
+    const meter = await unsteadyMeter('M-5');
+    const use = `insert into connect_jti (key_id, jti, expires_at)
+                 select key_id, 'used-before-' || n, $3::bigint
+                   from meter_key, generate_series(1, $2::integer) as n where kid = $1`;
+    await pool.run(use, [meter.kid, 1_000, now() + 1_000]);
+    const another = { password: password(meter, 'M-5', { jti: 'one-too-many-1' }) };
+    expect(await attempt(another, 'M-5')).toBe(5);
+    expect(await attempt({ password: password(signer, 'M-1') })).toBe('connected');
+    await pool.run(`update connect_jti set expires_at = $1 where jti = 'used-before-1'`, [
+      now() - 1,
+    ]);
+    expect(await attempt(another, 'M-5')).toBe('connected');
+  });
+
+  it('is not let in by a key that signs records in OCMF', async () => {
+    const meter = await unsteadyMeter('M-6');
+    const good = (jti: string) => ({ password: password(meter, 'M-6', { jti }) });
+    expect(await attempt(good('before-it-does'), 'M-6')).toBe('connected');
+    await pool.run(`update meter_key set ocmf = '{}' where kid = $1`, [meter.kid]);
+    expect(await attempt(good('when-it-does'), 'M-6')).toBe(5);
   });
 
   it('may leave no will', async () => {

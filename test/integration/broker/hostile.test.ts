@@ -123,6 +123,16 @@ describe('a hostile client', () => {
       await expectReason(/may not connect: will/);
     });
 
+    it('goes on sending before it is answered', async () => {
+      const raw = await stranger();
+      const pings = Array.from({ length: 50 }, () => ({ cmd: 'pingreq' }) as const);
+      raw.send(connectPacketOf(scene.hostile), ...pings);
+      await raw.closed;
+      await scene.goesOn();
+      await expectReason(/queue limit/);
+      expect(raw.heard).toEqual([]);
+    });
+
     it('asks for a keep-alive of none', async () => {
       const raw = await stranger();
       raw.send(connectPacketOf(scene.hostile, { keepalive: 0 }));
@@ -153,6 +163,11 @@ describe('a hostile client', () => {
       ],
       ['a second CONNECT', () => generate(connectPacketOf(scene.hostile)), /a second CONNECT/],
       ["a server's packet", () => Uint8Array.of(0x20, 2, 0, 0), /no meter sends \(0x20\)/],
+      [
+        'an UNSUBSCRIBE of more levels than a topic of ours has',
+        () => generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: ['a/b/c/d/e/f'] }),
+        /too many levels/,
+      ],
       ['a PUBLISH in single bytes', () => new Uint8Array(0), /in more than 50 pieces/],
     ])('sends %s', async (what, bytes, reason) => {
       const raw = await insider();
@@ -223,7 +238,19 @@ describe('a hostile client', () => {
       raw.send(publishPacket(mine(), 'x'));
       await scene.goesOn(50);
       expect(scene.broker.connections()).toBe(2);
+      // Nor is it kept for it: once it reads on, it gets what lay between us and no more.
+      raw.socket.resume();
+      const { plant, meter } = scene.hostile.of;
+      const ofSize = (bytes: number): number =>
+        raw.heard.filter((one) => one.cmd === 'publish' && one.payload.length === bytes).length;
+      while (ofSize(3) === 0) {
+        await scene.broker.publish(receiptsTopic(plant, meter), new Uint8Array(3));
+        await nextTurn();
+      }
+      expect(ofSize(largeBytes)).toBeLessThan(largeCount);
     });
+    const largeBytes = 60_000;
+    const largeCount = 400;
     /** Subscribed to its receipts, and sent 24 MB of them, which is more than lies between us. */
     const fullOf = async (raw: Raw): Promise<Raw> => {
       const { plant, meter } = scene.hostile.of;
@@ -231,8 +258,8 @@ describe('a hostile client', () => {
       raw.send({ cmd: 'subscribe', messageId: 1, subscriptions });
       await until(() => raw.heard.length === 2);
       raw.socket.pause();
-      const large = new Uint8Array(60_000);
-      for (let i = 0; i < 400; i++) {
+      const large = new Uint8Array(largeBytes);
+      for (let i = 0; i < largeCount; i++) {
         await scene.broker.publish(receiptsTopic(plant, meter), large);
         await nextTurn();
       }

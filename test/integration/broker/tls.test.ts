@@ -164,6 +164,20 @@ describeWith(
       }
     });
 
+    it('is not let in by a key that signs records in OCMF', async () => {
+      await selfSigned('M-6', ed25519);
+      const { kid, jwk } = keyOf('M-6');
+      await insertMeter(pool, kid, { plant: 'p', meter: 'M-6', jwk });
+      expect(await attempt('M-6', showing('M-6'))).toBe('connected');
+      await pool.run(`update meter_key set ocmf = '{}' where kid = $1`, [kid]);
+      expect(await attempt('M-6', showing('M-6'))).toBe(5);
+    });
+
+    it('has a handshake in its time, or the connection ends', async () => {
+      const hasty = await newBroker({ limits: { connectMs: 300 } });
+      await rawConnection(hasty.tlsPort() ?? 0, new Uint8Array(0));
+    });
+
     it('may use a password instead, over TLS as over TCP', async () => {
       const by = { password: password(keyOf('M-1'), 'M-1'), username: 'M-1' };
       const { cert: _cert, key: _key, ...bare } = showing('M-1');

@@ -142,4 +142,15 @@ describe('the messages made from the design alone', () => {
     expect(verdict).toMatchObject({ kind: 'astray', signed: true, tell: { meter: 'WIND-1' } });
     if (verdict.kind === 'astray') expect(toHex(verdict.hash)).toMatch(/^[0-9a-f]{64}$/);
   });
+
+  it('tell nobody by the name of a key alone, which anybody may write', async () => {
+    const forged = cases.find(({ name }) => name === 'signature with a flipped bit');
+    const stray = cases.find(({ name }) => name === "on another meter's topic");
+    if (forged === undefined || stray === undefined) throw new Error('a case is gone');
+    const { topic } = arrivalOf(stray);
+    const onAnother = await examine({ ...arrivalOf(forged), topic }, register);
+    expect(onAnother).toMatchObject({ code: 'signature', tell: { meter: 'WIND-1' } });
+    const onNone = await examine({ ...arrivalOf(forged), topic: 'elsewhere' }, register);
+    expect(onNone).toMatchObject({ code: 'signature', tell: undefined });
+  });
 });
