@@ -50,8 +50,7 @@ export const ruleShape = object({
 export type Rule = Infer<typeof ruleShape>;
 
 /** `hourly`: only units of the same hour. `annual`: units of any hour of the period. */
-export const basisShape = oneOf('annual', 'hourly');
-export type Basis = Infer<typeof basisShape>;
+const basisShape = oneOf('annual', 'hourly');
 
 const many = { min: 0, max: 10_000_000 } as const;
 

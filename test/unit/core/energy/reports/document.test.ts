@@ -90,10 +90,10 @@ describe('a report', () => {
 });
 
 describe('the figures of a cancellation', () => {
-  const item = (series: string, from: number, to: number, at = hour) => ({
+  const item = (series: string, from: number, to: number) => ({
     attributes: { source: series === 'sun' ? 'solar' : 'wind' },
     from,
-    hour: at,
+    hour,
     series: `energy/${series}`,
     to,
     zone: 'DE',
@@ -102,7 +102,11 @@ describe('the figures of a cancellation', () => {
     account: 'trader',
     beneficiary: 'factory',
     cancelledAt: 5000,
-    items: [item('wind', 251, 1000, nextHour), item('sun', 1, 10), item('wind', 1, 250)],
+    items: [
+      { ...item('wind', 251, 1000), hour: nextHour },
+      item('sun', 1, 10),
+      item('wind', 1, 250),
+    ],
     period: { from: hour, to: hour + 7200 },
     purpose: 'RE100',
   };

@@ -13,8 +13,8 @@ const plants = new Map<string, GecPlant>([
   ['energy/battery', { ...tradable, isStandAloneStorage: true }],
 ]);
 
-function bundle(at: string, from: number, wh: number, plant = 'wind'): Bundle {
-  const series = `energy/${plant}`;
+function bundle(at: string, from: number, wh: number): Bundle {
+  const series = 'energy/wind';
   return { attributes: {}, from, hour: utc(at), series, to: from + wh - 1, zone: 'CN' };
 }
 
@@ -61,8 +61,8 @@ describe('lots for Chinese green certificates', () => {
 
   it('have their class, and none are for storage that stands alone', () => {
     const bundles = [
-      bundle('2026-01-01T00:00', 1, 1_000_000, 'battery'),
-      bundle('2026-01-01T00:00', 1, 1_000_000, 'hydro'),
+      { ...bundle('2026-01-01T00:00', 1, 1_000_000), series: 'energy/battery' },
+      { ...bundle('2026-01-01T00:00', 1, 1_000_000), series: 'energy/hydro' },
     ];
     const result = gecLots(bundles, plants);
     expect(result.lots.map(({ class: of, gecs }) => [of, gecs])).toEqual([['non-tradable', 1]]);
@@ -74,9 +74,9 @@ describe('lots for Chinese green certificates', () => {
   it('refuse what is there twice, and plants that nobody described', () => {
     const twice = [bundle('2026-01-01T00:00', 1, 9), bundle('2026-01-01T01:00', 9, 9)];
     expect(() => gecLots(twice, plants)).toThrow(refusing('overlap'));
-    expect(() => gecLots([bundle('2026-01-01T00:00', 1, 9, 'x')], plants)).toThrow(
-      refusing('plant'),
-    );
+    expect(() =>
+      gecLots([{ ...bundle('2026-01-01T00:00', 1, 9), series: 'energy/x' }], plants),
+    ).toThrow(refusing('plant'));
   });
 
   it('lose nothing: what was carried in and generated is in lots or carried out', () => {
