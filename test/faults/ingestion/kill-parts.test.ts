@@ -20,7 +20,6 @@ describeKafka('an installation behind a broker', () => {
       world = await startWorld();
       return world.stop;
     }, startLimitMs);
-    
 
     const kills: Readonly<Record<string, (round: Round) => Promise<void>>> = {
       ingestion: async ({ random, between }) => {

@@ -267,8 +267,9 @@ async function startAuditor(
 /** Says 403 to a checkpoint of that size alone. */
 function refusing(size: number): Lie {
   return ({ body, response, forward }) => {
-    if (!decodeUtf8(body).includes(`\n${size}\n`)) return forward();
-    response.writeHead(403).end('no\n');
+    const isIt = decodeUtf8(body).includes(`\n${size}\n`);
+    if (isIt) response.writeHead(403).end('no\n');
+    return isIt ? undefined : forward();
   };
 }
 
