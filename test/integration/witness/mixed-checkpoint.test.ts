@@ -29,9 +29,10 @@ const joined = (text: string, ...lines: readonly string[]): Uint8Array =>
   utf8(`${text}\n\n${lines.join('')}`);
 
 /** The witness's line under a note. */
-function cosigned(note: Uint8Array, time = now, name = witnessName, key = witnessSigner): string {
+function cosigned(note: Uint8Array, time = now, key = witnessSigner): string {
   const { text } = parseNote(note);
-  return partsOf(formatNote(signNote({ text }, [cosignatureSigner(name, key, time)]))).lines;
+  const signer = cosignatureSigner(witnessName, key, time);
+  return partsOf(formatNote(signNote({ text }, [signer]))).lines;
 }
 
 const five = partsOf(a.note(5));
@@ -147,7 +148,7 @@ describe.each(readers)('%s that is handed', (_who, read) => {
   });
 
   it('a witness of the same name and another key passes it over', () => {
-    const impostor = cosigned(a.note(5), now, witnessName, testKey('impostor'));
+    const impostor = cosigned(a.note(5), now, testKey('impostor'));
     expect(read(joined(five.text, five.lines, impostor))).toMatchObject({ cosignatures: [] });
   });
 });
