@@ -10,6 +10,7 @@ import { canonicalBytes } from '#core/jcs.ts';
 import { object, oneOf, optional, text, type Infer, type Shape } from '#core/shape.ts';
 import { addMeter, enterActions, once } from '#ledger/meter-desk.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
+import { fileNameOf } from '#platform/file-name.ts';
 import type { Terminal } from '#platform/terminal.ts';
 import { atDesk, type OpenDesk, type RegisterOptions } from './entering.ts';
 
@@ -74,7 +75,7 @@ async function saltedIdentity(
   const secrets = join(folder.secrets, 'identities');
   await ensureFolder(secrets, 0o700);
   const content = canonicalBytes({ identity, salt: toHex(salt) });
-  await writeFileDurably(join(secrets, `${account}.json`), content);
+  await writeFileDurably(join(secrets, `${fileNameOf(account)}.json`), content);
   return toHex(sha256(concat(salt, utf8(identity))));
 }
 
