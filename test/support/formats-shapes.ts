@@ -1,6 +1,7 @@
 import { accessShape } from '#core/certificate/access.ts';
 import { enrolmentShape } from '#core/certificate/enrolment.ts';
 import { entryShape } from '#core/certificate/entry.ts';
+import { signedActionShape } from '#core/certificate/signed-action.ts';
 import { specOf } from '#core/certificate/kinds.ts';
 import { hourOpeningShape } from '#core/certificate/specs/hours.ts';
 import { stateLeafShape } from '#core/certificate/specs/state.ts';
@@ -31,6 +32,7 @@ const formatShapes: Readonly<Record<string, Shape<unknown>>> = {
   proof: proofShape,
   quarantined: quarantinedShape,
   receipt: receiptShape,
+  'signed-action': signedActionShape,
   'state-leaf': stateLeafShape,
   'state-piece': statePieceShape,
 };
