@@ -123,7 +123,7 @@ async function decide(
   }
 }
 
-/** At most so many characters, never half of one. */
+/** At most so many UTF-16 units, never half of a character. */
 function cutText(text: string, limit: number): string {
-  return text.length <= limit ? text : [...text].slice(0, limit).join('');
+  return text.slice(0, limit).replace(/[\uD800-\uDBFF]$/, '');
 }

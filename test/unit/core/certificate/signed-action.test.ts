@@ -15,7 +15,7 @@ import { formatsPage } from '#support/formats-page.ts';
 import { testSigner } from '#support/register.ts';
 
 const page = examples(formatsPage);
-const example = (name: string): string => page.get(name) ?? '';
+const example = (name: string): string => (page.get(name) ?? '').slice(0, -1);
 const good = utf8(example('signed-action'));
 const action = parseSignedAction(good);
 const other = testSigner('somebody else');
