@@ -1,0 +1,54 @@
+import { add } from '../exact.ts';
+import { dateAt, dateText, type Calendar } from '../calendar.ts';
+import { hourSeconds } from '../hours.ts';
+import type { EmissionHour, Method } from './day.ts';
+
+/** Emissions of a plant's days and months, in the days of any zone: sums of its hours. */
+export interface EmissionSum {
+  /** `2026-03-29` or `2026-03`, there. */
+  readonly period: string;
+  readonly totalG: number;
+  /** Grams and hours by how they are known. */
+  readonly byMethod: Readonly<
+    Partial<Record<Method, { readonly grams: number; readonly hours: number }>>
+  >;
+}
+
+/** An hour of a record with the instant that it begins at. */
+export interface DatedHour extends Pick<EmissionHour, 'grams' | 'method'> {
+  readonly start: number;
+}
+
+/** `day` is the start of a record's day. */
+export function datedHours(
+  day: number,
+  hours: readonly Pick<EmissionHour, 'grams' | 'hour' | 'method'>[],
+): readonly DatedHour[] {
+  return hours.map(({ grams, hour, method }) => ({
+    grams,
+    method,
+    start: day + hour * hourSeconds,
+  }));
+}
+
+/** By the day or month that each hour starts in; ascending. Refused('overflow') beyond 2^53 grams. */
+export function emissionSums(
+  hours: readonly DatedHour[],
+  { calendar, period }: { readonly calendar: Calendar; readonly period: 'day' | 'month' },
+): readonly EmissionSum[] {
+  const sums = new Map<string, EmissionSum>();
+  for (const { grams, method, start } of hours) {
+    const name = dateText(dateAt(calendar, start), period);
+    const sum = sums.get(name) ?? { period: name, totalG: 0, byMethod: {} };
+    const before = sum.byMethod[method] ?? { grams: 0, hours: 0 };
+    sums.set(name, {
+      period: name,
+      totalG: add(sum.totalG, grams),
+      byMethod: {
+        ...sum.byMethod,
+        [method]: { grams: add(before.grams, grams), hours: before.hours + 1 },
+      },
+    });
+  }
+  return [...sums.values()].sort((a, b) => (a.period < b.period ? -1 : 1));
+}
