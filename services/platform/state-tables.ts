@@ -2,7 +2,12 @@ import { crc32 } from 'node:zlib';
 import { concat, decodeUtf8, utf8 } from '#core/bytes.ts';
 import type { Table } from '#core/certificate/state/rows.ts';
 import type { IssuedRange } from '#core/certificate/state/series.ts';
-import type { HourState, LogTables } from '#core/certificate/state/tables.ts';
+import type {
+  AcceptState,
+  HourState,
+  LogTables,
+  OfferState,
+} from '#core/certificate/state/tables.ts';
 
 /** The tables of a log's state as rows of bytes by text, one key space for all of them. */
 
@@ -18,6 +23,8 @@ export function tablesOn(access: RowAccess): LogTables {
   return {
     hoursOf: (plant) => table(access, byNumber(`hour/${plant}/`), json<HourState>()),
     nonces: table(access, (key: string) => `nonce/${key}`, presence),
+    offers: table(access, byNumber('offer/'), json<OfferState>()),
+    accepts: table(access, byNumber('accept/'), json<AcceptState>()),
     ranges: table(access, byNumber('range/'), json<IssuedRange>()),
     placesOf: (series) => table(access, byNumber(`place/${series}/`), json<number>()),
     tilesOf: (level) => table(access, byNumber(`tile/${level}/`), asItIs),

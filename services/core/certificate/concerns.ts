@@ -49,6 +49,13 @@ export function concernedBy(
     case 'hour':
     case 'hour-correction':
     case 'cancel':
+    case 'offer':
+    case 'accept':
+    case 'refuse':
+    case 'settle':
+    case 'lock':
+    case 'unlock':
+    case 'withdraw':
     case 'void':
       return undefined;
   }

@@ -28,6 +28,8 @@ const rulesMembers = {
   /** After this time an incomplete hour is sealed with what is proved (D4.3). */
   deadlineS: integer(0),
   eligibleSources: array(id, { min: 0, max: 64 }),
+  /** So long after the end of its hour a certificate can be used (D4.4); by default for ever. */
+  expireAfterS: optional(integer(0)),
   /** A reading further ahead of its arrival than this is quarantined (D4.1). */
   futureS: integer(0, 86_400),
   kinds: array(pattern('[a-z][a-z-]{0,31}'), hours),

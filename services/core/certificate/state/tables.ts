@@ -1,6 +1,7 @@
 import type { EntryRef } from '../entry.ts';
 import type { Quality } from '../specs/hours.ts';
-import type { Range } from '../specs/parts.ts';
+import type { Item, Range } from '../specs/parts.ts';
+import type { Terms } from '../specs/trade.ts';
 import type { Table } from './rows.ts';
 import type { IssuedRange } from './series.ts';
 
@@ -13,6 +14,9 @@ export interface LogTables {
   readonly hoursOf: (plant: string) => Table<number, HourState>;
   /** `${kid} ${nonce}` of every signature that was ever used, and the issuing body's as one (D3.3). */
   readonly nonces: Table<string, true>;
+  /** Every `offer`, and every `accept` of one that has to be paid, by the entry's index. */
+  readonly offers: Table<number, OfferState>;
+  readonly accepts: Table<number, AcceptState>;
   /** Every range that was ever issued, by its place among all of them. */
   readonly ranges: Table<number, IssuedRange>;
   /** The places of a series' ranges, in their order. */
@@ -27,10 +31,31 @@ export interface HourState {
   readonly quality: Quality | undefined;
   /** What of the hour's generation is certified: zero where nothing may be issued. Wh. */
   readonly certifiedWh: number;
+  /** What of that has been taken away by `withdraw` entries, and not by a decrease since. Wh. */
+  readonly revokedWh: number;
   /** Every range that this hour's versions issued. */
   readonly issued: readonly Range[];
   /** Indexes of all versions, ascending. */
   readonly versions: readonly number[];
+}
+
+/** What was offered; which of it still is, its pieces say. */
+export interface OfferState {
+  readonly leafHash: string;
+  readonly account: string;
+  readonly counterparty?: string | undefined;
+  readonly items: readonly Item[];
+  readonly terms?: Terms | undefined;
+}
+
+/** What was accepted at a price; which of it is still reserved, its pieces say. */
+export interface AcceptState {
+  readonly leafHash: string;
+  readonly account: string;
+  /** Index of the `offer`. */
+  readonly offer: number;
+  readonly items: readonly Item[];
+  readonly payBy: number;
 }
 
 export function memoryTables(): LogTables {
@@ -38,6 +63,8 @@ export function memoryTables(): LogTables {
   return {
     hoursOf: () => new Map(),
     nonces: new Map(),
+    offers: new Map(),
+    accepts: new Map(),
     ranges: new Map(),
     placesOf: () => new Map(),
     tilesOf(level) {

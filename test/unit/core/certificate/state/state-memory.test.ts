@@ -25,6 +25,8 @@ function tablesIn(kept: Kept): LogTables {
   return {
     hoursOf: (plant) => table(`hours of ${plant}`),
     nonces: table('nonces'),
+    offers: table('offers'),
+    accepts: table('accepts'),
     ranges: table('ranges'),
     placesOf: (series) => table(`places of ${series}`),
     tilesOf: (level) => table(`tiles ${level}`),

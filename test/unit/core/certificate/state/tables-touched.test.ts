@@ -49,6 +49,8 @@ function watchedTables() {
   const tables: LogTables = {
     hoursOf: (plant) => table(`hours of ${plant}`),
     nonces: table('nonces'),
+    offers: table('offers'),
+    accepts: table('accepts'),
     ranges: table('ranges'),
     placesOf: (series) => table(`places of ${series}`),
     tilesOf: (level) => table(`tiles of ${level}`),
