@@ -18,8 +18,9 @@ import { enterAction } from '#ledger/meter-desk.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
 import { fileNameOf } from '#platform/file-name.ts';
 import { readKeyFile } from '#platform/keys.ts';
-import { exitCodes, type Terminal } from '#platform/terminal.ts';
-import { atDesk, type RegisterOptions } from './entering.ts';
+import { exitCodes, type Style, type Terminal } from '#platform/terminal.ts';
+import { accountsPerPage, listAccounts, type Account } from '#registry/accounts.ts';
+import { atDesk, inDatabase, type RegisterOptions } from './entering.ts';
 import { readLimited, writeNewFile } from './read-file.ts';
 
 /** Accounts (D3.3): whoever wants one asks, signed by its own key; the operator adds it. */
@@ -90,4 +91,27 @@ export async function addAccount(
     await writeFileDurably(join(identities, `${fileNameOf(account)}.json`), kept);
     return [entered];
   });
+}
+
+/** `hourseal account list`: one line each, by id. */
+export function showAccounts(options: RegisterOptions, terminal: Terminal): Promise<number> {
+  return inDatabase(options, async ({ pool, clock }) => {
+    const nowS = clock.nowS();
+    let after = '';
+    for (;;) {
+      const page = await listAccounts(pool, { nowS, after });
+      for (const account of page) terminal.out(`${lineOf(account, terminal.style)}\n`);
+      after = page.at(-1)?.account ?? '';
+      if (page.length < accountsPerPage) break;
+    }
+    if (after === '') terminal.out('no account is in the log\n');
+  });
+}
+
+function lineOf({ account, role, custody, frozen, kid }: Account, style: Style): string {
+  const marks = [
+    ...(custody === 'operator' ? [style.amber('key in the custody of the operator')] : []),
+    ...(frozen ? [style.red('frozen')] : []),
+  ];
+  return [role.padEnd(9), kid, account, ...marks].join('  ');
 }

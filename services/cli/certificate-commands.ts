@@ -75,4 +75,12 @@ function addAccounts(program: Command, to: Terminal, done: Done): void {
       const { addAccount } = await import('./account.ts');
       done(await addAccount(file, options, to));
     });
+  account
+    .command('list')
+    .description('accounts in the log: role, key, id, and who keeps the key')
+    .requiredOption(where, whereHelp)
+    .action(async (options: RegisterOptions) => {
+      const { showAccounts } = await import('./account.ts');
+      done(await showAccounts(options, to));
+    });
 }

@@ -86,6 +86,7 @@ onPostgres('signed actions, by commands', (start) => {
     );
     expect(kept).toEqual({ identity: 'mill AG', salt: request.salt });
     await requireRefusal(['account', 'add', at('mill.json'), '--data', data], /not entered/);
+    expect(await ends('account', 'list', '--data', data)).toMatch(/^buyer +\S{43} {2}mill\n$/);
   });
 
   test('an action is signed where the key is, and handed in once', async () => {
