@@ -1,3 +1,4 @@
+import { accountRequestShape } from '#core/certificate/account-request.ts';
 import { accessShape } from '#core/certificate/access.ts';
 import { enrolmentShape } from '#core/certificate/enrolment.ts';
 import { entryShape } from '#core/certificate/entry.ts';
@@ -21,6 +22,7 @@ import { grammarOf, namesGrammar } from './grammar.ts';
 /** Every format that FORMATS.md gives a grammar of, by the name on its code block. */
 const formatShapes: Readonly<Record<string, Shape<unknown>>> = {
   access: accessShape,
+  'account-request': accountRequestShape,
   connect: connectShape,
   enrolment: enrolmentShape,
   entry: entryShape,

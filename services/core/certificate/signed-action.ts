@@ -30,18 +30,19 @@ export function parseSignedAction(bytes: Uint8Array): SignedAction {
   if (bytes.length > signedActionLimitBytes) {
     throw new Refused('size', `an action above ${signedActionLimitBytes} bytes`);
   }
-  return checked(signedActionShape.parse(parseCanonical(bytes)));
+  return checkedAction(signedActionShape.parse(parseCanonical(bytes)));
 }
 
 export function encodeSignedAction(action: SignedAction): Uint8Array {
-  const bytes = canonicalBytes(checked(signedActionShape.parse(action)));
+  const bytes = canonicalBytes(checkedAction(signedActionShape.parse(action)));
   if (bytes.length > signedActionLimitBytes) {
     throw new Refused('size', `an action above ${signedActionLimitBytes} bytes`);
   }
   return bytes;
 }
 
-function checked(action: SignedAction): SignedAction {
+/** The same action, which has its form; throws as `parseSignedAction`. */
+export function checkedAction(action: SignedAction): SignedAction {
   const { kind, spec } = action;
   if (!isKnownKind(kind)) throw new Refused('kind', `no kind ${kind} is known`);
   if (unsignedKinds.has(kind)) throw new Refused('kind', `${kind} is signed by nobody`);
@@ -53,5 +54,5 @@ function checked(action: SignedAction): SignedAction {
 
 /** The same action with one signature more. Refused('auth') where that key has signed it. */
 export function withSignature(action: SignedAction, signer: Signer): SignedAction {
-  return checked({ ...action, auth: [...action.auth, signAction(signer, action)] });
+  return checkedAction({ ...action, auth: [...action.auth, signAction(signer, action)] });
 }
