@@ -8,6 +8,7 @@ import type { Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
 import { openStateStore } from '#platform/state-store.ts';
 import { defaultLedgerLimits, type LedgerLimits } from './config.ts';
+import { createEmissionEntries, type EmissionEntries } from './emissions.ts';
 import { faultOf } from './fault.ts';
 import { createFollower } from './follow.ts';
 import { openLogFolder, withFailures, type LogFolder } from './log-folder.ts';
@@ -101,10 +102,13 @@ export function createLedger(context: LedgerContext): Ledger {
   const sealer = createSealer({ pool, clock, folder, sequencer, secrets, logger, limits });
   const states = createStateEntries({ pool, folder, clock, sequencer, logger });
 
+  const emissions = createEmissionEntries({ pool, clock, sequencer, logger });
+
   const step = createStep({
     publisher,
     sequencer,
     sealer,
+    emissions,
     states,
     folder,
     limits,
@@ -139,6 +143,7 @@ interface StepParts {
   readonly publisher: Publisher;
   readonly sequencer: Pick<Sequencer, 'state'>;
   readonly sealer: Sealer;
+  readonly emissions: EmissionEntries;
   readonly report: () => Promise<number>;
   readonly states: Pick<StateEntries, 'enter'>;
   readonly folder: Pick<LogFolder, 'recover' | 'settle'>;
@@ -150,6 +155,7 @@ function createStep({
   publisher,
   sequencer,
   sealer,
+  emissions,
   report,
   states,
   folder,
@@ -166,6 +172,7 @@ function createStep({
       mayGoOn: () => genesis?.closed === undefined && !signings.hasFailed(),
       onGroup: signings.start,
     });
+    await emissions.enter();
     await states.enter();
     await signings.end();
     signings.start();

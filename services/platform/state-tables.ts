@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { concat, decodeUtf8, utf8 } from '#core/bytes.ts';
+import type { FactorRow } from '#core/energy/emissions/factor-set.ts';
 import type { Table } from '#core/certificate/state/rows.ts';
 import type { IssuedRange } from '#core/certificate/state/series.ts';
-import type { HourState, LogTables } from '#core/certificate/state/tables.ts';
+import type { EmissionState, HourState, LogTables } from '#core/certificate/state/tables.ts';
 
 /** The tables of a log's state as rows of bytes by text, one key space for all of them. */
 
@@ -17,6 +18,8 @@ const numberDigits = 12;
 export function tablesOn(access: RowAccess): LogTables {
   return {
     hoursOf: (plant) => table(access, byNumber(`hour/${plant}/`), json<HourState>()),
+    emissionsOf: (plant) => table(access, byNumber(`emission/${plant}/`), json<EmissionState>()),
+    factorRows: table(access, byNumber('factors/'), json<readonly FactorRow[]>()),
     nonces: table(access, (key: string) => `nonce/${key}`, presence),
     ranges: table(access, byNumber('range/'), json<IssuedRange>()),
     placesOf: (series) => table(access, byNumber(`place/${series}/`), json<number>()),

@@ -44,6 +44,7 @@ export const testRules: Rules = {
   futureS: 120,
   kinds: [
     ...['account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze', 'hour'],
+    ...['emission', 'emission-correction', 'factors'],
     ...['hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'log-close', 'log-key'],
     ...['meter', 'meter-change', 'plant', 'plant-change', 'policy', 'rules', 'state', 'unfreeze'],
     'void',

@@ -20,6 +20,18 @@ const hourOf = (keep: number, row: number): HourState => ({
   versions: [keep, row],
 });
 
+const emissionOf = (keep: number, row: number) => ({
+  ref: { index: keep, leafHash: 'cd' },
+  totalG: row,
+  said: 'ef',
+  versions: [keep],
+});
+
+const factorRowsOf = (mg: number) => {
+  const of = { per: 'kWh', scope: 'solar', source: 'ö', year: 2021, zone: '*' } as const;
+  return [{ gas: 'CO2e', mg, ...of } as const];
+};
+
 const rangeOf = (keep: number, row: number) => ({
   ...{ series: 'energy/p', position: row, from: row + 1, to: row + 1, index: keep, hourStart: 0 },
   pieces: [
@@ -35,6 +47,8 @@ export function setRows(tables: LogTables, keep: number): void {
   for (let row = first; row < first + rowsOfKeep; row++) {
     tables.nonces.set(`kid ${row}`, true);
     tables.hoursOf('p').set(row, hourOf(keep, row));
+    tables.emissionsOf('p').set(row, emissionOf(keep, row));
+    tables.factorRows.set(row, factorRowsOf(row));
     tables.ranges.set(row, rangeOf(keep, row));
     tables.placesOf('energy/p').set(row, row + 7);
     tables.tilesOf(0).set(row, tileOf(row));
@@ -62,16 +76,21 @@ export function expectRows(tables: LogTables, keeps: number): void {
     const found = {
       nonce: tables.nonces.get(`kid ${row}`),
       hour: tables.hoursOf('p').get(row),
+      emission: tables.emissionsOf('p').get(row),
+      factors: tables.factorRows.get(row),
       range: tables.ranges.get(row),
       place: tables.placesOf('energy/p').get(row),
       tile: plain(tables.tilesOf(0).get(row)),
     };
     const due = { nonce: true, hour: hourOf(keep, row), range: rangeOf(keep, row), place: row + 7 };
-    expect(found).toEqual({ ...due, tile: plain(tileOf(row)) });
+    const emitted = { emission: emissionOf(keep, row), factors: factorRowsOf(row) };
+    expect(found).toEqual({ ...due, ...emitted, tile: plain(tileOf(row)) });
   }
   for (let row = end; row < end + 2 * rowsOfKeep; row++) {
     expect(tables.nonces.has(`kid ${row}`)).toBe(false);
     expect(tables.hoursOf('p').get(row)).toBeUndefined();
+    expect(tables.emissionsOf('p').get(row)).toBeUndefined();
+    expect(tables.factorRows.get(row)).toBeUndefined();
     expect(tables.ranges.get(row)).toBeUndefined();
     expect(tables.placesOf('energy/p').has(row)).toBe(false);
     expect(tables.tilesOf(0).get(row)).toBeUndefined();
