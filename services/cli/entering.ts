@@ -43,7 +43,7 @@ export async function inDatabase(
   work: (tables: Pick<Installation, 'pool' | 'clock'>) => Promise<void>,
 ): Promise<number> {
   const databaseUrl = process.env.DATABASE_URL;
-  if (databaseUrl === undefined) return inInstallation(options, work, advised);
+  if (databaseUrl === undefined) return inInstallation(options, work, explainInUse);
   const demo = await readDemoState({ path: options.data });
   const pool = createPool(databaseUrl, { applicationName: 'hourseal' });
   try {
@@ -58,7 +58,7 @@ function needsStopped(cause: Refused): Refused {
   return new Refused(cause.code, `${cause.message}: this command needs it stopped`, { cause });
 }
 
-function isInUse(error: unknown): error is Refused {
+export function isInUse(error: unknown): error is Refused {
   return error instanceof Refused && error.code === 'folder-in-use';
 }
 
@@ -91,7 +91,7 @@ export async function atDesk(
     }
   } catch (error) {
     if (!isInUse(error)) throw error;
-    if (databaseUrl === undefined) throw advised(error);
+    if (databaseUrl === undefined) throw explainInUse(error);
     const beside = await attachInstallation(data, databaseUrl);
     try {
       say(await work(deskOf(beside)));
@@ -113,7 +113,8 @@ function deskOf(installation: Omit<OpenDesk, 'keys'>): OpenDesk {
   };
 }
 
-function advised(cause: Refused): Refused {
+/** For a command that works beside a running installation on a database server. */
+export function explainInUse(cause: Refused): Refused {
   const advice =
     'stop it first, or run the installation on a database server (DATABASE_URL), beside which this works';
   return new Refused(cause.code, `${cause.message}: ${advice}`, { cause });

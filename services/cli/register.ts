@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256 } from '#crypto';
-import { concat, toHex, utf8 } from '#core/bytes.ts';
+import { toHex } from '#core/bytes.ts';
+import { identityHash, identitySaltBytes } from '#core/certificate/account-request.ts';
 import { signedDraft, type SignedDraft } from '#core/certificate/entry.ts';
 import { accountRole, meterBody, plantBody } from '#core/certificate/specs/register.ts';
 import { Refused } from '#core/errors.ts';
@@ -10,6 +10,7 @@ import { canonicalBytes } from '#core/jcs.ts';
 import { object, oneOf, optional, text, type Infer, type Shape } from '#core/shape.ts';
 import { addMeter, enterActions, once } from '#ledger/meter-desk.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
+import { fileNameOf } from '#platform/file-name.ts';
 import type { Terminal } from '#platform/terminal.ts';
 import { atDesk, type OpenDesk, type RegisterOptions } from './entering.ts';
 
@@ -70,12 +71,12 @@ async function saltedIdentity(
   account: string,
   { identity }: Owner,
 ): Promise<string> {
-  const salt = randomBytes(16);
+  const salt = toHex(randomBytes(identitySaltBytes));
   const secrets = join(folder.secrets, 'identities');
   await ensureFolder(secrets, 0o700);
-  const content = canonicalBytes({ identity, salt: toHex(salt) });
-  await writeFileDurably(join(secrets, `${account}.json`), content);
-  return toHex(sha256(concat(salt, utf8(identity))));
+  const content = canonicalBytes({ identity, salt });
+  await writeFileDurably(join(secrets, `${fileNameOf(account)}.json`), content);
+  return identityHash({ salt, identity });
 }
 
 /** `hourseal meter add`: enters a meter at a plant that is in the log. */

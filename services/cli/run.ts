@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { Failed, Fatal, Refused } from '#core/errors.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
+import { addCertificates } from './certificate-commands.ts';
 import { addInstallation } from './installation-commands.ts';
 import { addKafka } from './kafka-commands.ts';
 import { addLog } from './log-commands.ts';
@@ -49,6 +50,7 @@ function describeCommands(to: Terminal, done: (code: number) => void): Command {
   addVerify(program, to, done);
   addInstallation(program, to, done);
   addLog(program, to, done);
+  addCertificates(program, to, done);
   addConsortium(program, to, done);
   addKafka(program, to, done);
   return program;

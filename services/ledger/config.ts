@@ -1,10 +1,11 @@
 import { flag, integer, optional, path, readConfig, url } from '#platform/config.ts';
 import type { Variables } from '#platform/config.ts';
+import type { ActionLimits } from './action-intake.ts';
 import type { PublisherLimits } from './publish-size.ts';
 import { defaultSealLimits, type SealLimits } from './seal.ts';
 import { defaultWitnessLimits } from './witnesses.ts';
 
-export interface LedgerLimits extends SealLimits, PublisherLimits {
+export interface LedgerLimits extends SealLimits, PublisherLimits, ActionLimits {
   /** How long the ledger rests when there was nothing to do. */
   readonly pollEveryMs: number;
   /** Groups of hours that one step looks at, at most. */
@@ -17,6 +18,8 @@ export const defaultLedgerLimits: LedgerLimits = {
   ...defaultSealLimits,
   ...defaultWitnessLimits,
   keptPendingSizes: 32,
+  actionsPerGroup: 500,
+  actionsPerStep: 5_000,
   pollEveryMs: 500,
   groupsPerStep: 1_000,
   retryAfterMs: 2_000,

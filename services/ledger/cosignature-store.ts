@@ -10,13 +10,16 @@ export interface PendingCheckpoint {
 }
 
 const insertSql = `insert into pending_checkpoint (tree_size, note) values ($1, $2)`;
-/** Asked of the entries, so that what is sequenced and signed meanwhile is never overlooked. */
+/**
+ * Asked of the entries, so that what is sequenced and signed meanwhile is never overlooked. Not by
+ * `exists`, which under an `or` may be planned as a look at every entry of the log.
+ */
 const endsWithState = `
-  exists (select from log_entry where index = tree_size - 1 and kind = 'state')`;
+  (select kind from log_entry where index = tree_size - 1) = 'state'`;
 const dueSql = `
   with due as (
     select p.tree_size, p.note from pending_checkpoint p, checkpoint c
-    where p.tree_size > c.published_size and p.tree_size <= c.written_size)
+    where c.one and p.tree_size > c.published_size and p.tree_size <= c.written_size)
   select tree_size, note from due
   where tree_size = (select max(tree_size) from due) or ${endsWithState}
   order by tree_size`;

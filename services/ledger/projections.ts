@@ -9,6 +9,7 @@ import { parseMeterJwk } from '#core/keys.ts';
 import { encodeFramed } from '#core/energy/evidence-file.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { HourFacts } from './draft.ts';
+import { saveAccount } from './account-store.ts';
 import { touchHours } from './dirty-store.ts';
 import { projectEmissions } from './emission-projection.ts';
 import { insertHours, insertRecords, readLatestHours, replaceBundles } from './hour-store.ts';
@@ -52,6 +53,13 @@ async function projectRegister(
       const { nonce: _nonce, notAfter: _notAfter, ...body } = specOf.rules.parse(entry.spec);
       return updateRules(sql, body);
     }
+    case 'account':
+      return projectAccount(sql, state, { account: specAs('account', entry.spec).account, index });
+    case 'account-key':
+      return projectAccount(sql, state, {
+        account: specAs('account-key', entry.spec).account,
+        index,
+      });
     case 'ingestion-key':
       return updateIngestionKeys(sql, state.genesis?.ingestionKeys ?? []);
     case 'plant':
@@ -84,9 +92,12 @@ async function projectRegister(
       return touchHours(sql, { kind: 'key', kid, fromSeq: seq, toSeq: seq });
     }
     case 'freeze':
-      return projectFreeze(sql, specOf.freeze.parse(entry.spec), { index, frozen: true });
+      return projectFreeze(sql, state, { ...specOf.freeze.parse(entry.spec), index, frozen: true });
     case 'unfreeze':
-      return projectFreeze(sql, specOf.unfreeze.parse(entry.spec), { index, frozen: false });
+      return projectFreeze(sql, state, {
+        ...specOf.unfreeze.parse(entry.spec),
+        ...{ index, frozen: false },
+      });
     case 'decision':
       return projectDecision(sql, specOf.decision.parse(entry.spec));
     case 'exchange': {
@@ -96,6 +107,16 @@ async function projectRegister(
     default:
       return;
   }
+}
+
+async function projectAccount(
+  sql: Sql,
+  state: LogState,
+  { account, index }: { account: string; index: number },
+): Promise<void> {
+  const found = state.accounts.get(account);
+  if (found === undefined) throw new Fatal('register', `the register lacks ${account}`);
+  await saveAccount(sql, found, index);
 }
 
 async function projectMeterChange(
@@ -114,13 +135,19 @@ async function projectMeterChange(
 /** What was disputed because of a frozen thing is looked at again once it is free. */
 async function projectFreeze(
   sql: Sql,
-  { what, id }: SpecOf<'freeze'>,
-  { index, frozen }: { index: number; frozen: boolean },
+  state: LogState,
+  {
+    what,
+    id,
+    index,
+    frozen,
+  }: Pick<SpecOf<'freeze'>, 'what' | 'id'> & { index: number; frozen: boolean },
 ): Promise<void> {
+  if (what === 'account') return projectAccount(sql, state, { account: id, index });
   if (what === 'key') {
     await freezeKey(sql, { kid: id, frozen }, index);
     if (!frozen) await touchHours(sql, { kind: 'disputed-key', kid: id });
-  } else if (!frozen && (what === 'meter' || what === 'plant')) {
+  } else if (!frozen) {
     await touchHours(sql, { kind: `disputed-${what}`, id });
   }
 }

@@ -20,6 +20,7 @@ import { createSealer, type Sealed, type Sealer } from './seal.ts';
 import { createSequencer, type Outcome, type Sequencer } from './sequence.ts';
 import { auditorsOf, settingsOf, type LedgerSettings } from './settings.ts';
 import { openSiteSecrets } from './site-secrets.ts';
+import { createActionIntake, type ActionIntake } from './action-intake.ts';
 import { createStateEntries, type StateEntries } from './state-entries.ts';
 import type { WitnessUrls } from './witnesses.ts';
 
@@ -101,7 +102,7 @@ export function createLedger(context: LedgerContext): Ledger {
   const secrets = openSiteSecrets(context.secretsFolder);
   const sealer = createSealer({ pool, clock, folder, sequencer, secrets, logger, limits });
   const states = createStateEntries({ pool, folder, clock, sequencer, logger });
-
+  const actions = createActionIntake({ pool, clock, sequencer, limits });
   const emissions = createEmissionEntries({ pool, clock, sequencer, logger });
 
   const step = createStep({
@@ -110,6 +111,7 @@ export function createLedger(context: LedgerContext): Ledger {
     sealer,
     emissions,
     states,
+    actions,
     folder,
     limits,
     report: () => report({ pool, folder, sequencer, logger, limits }),
@@ -146,6 +148,7 @@ interface StepParts {
   readonly emissions: EmissionEntries;
   readonly report: () => Promise<number>;
   readonly states: Pick<StateEntries, 'enter'>;
+  readonly actions: ActionIntake;
   readonly folder: Pick<LogFolder, 'recover' | 'settle'>;
   readonly limits: Pick<LedgerLimits, 'groupsPerStep'>;
 }
@@ -158,11 +161,13 @@ function createStep({
   emissions,
   report,
   states,
+  actions,
   folder,
   limits,
 }: StepParts): () => Promise<LedgerStep> {
   /** Seals all that can be; what one group sequenced is signed while the next is decided. */
   const seal = async (signings: Beside<number>): Promise<Omit<LedgerStep, 'publishedSize'>> => {
+    await actions.enter();
     signings.start();
     const reported = await report();
     const { genesis } = await sequencer.state();
@@ -173,6 +178,8 @@ function createStep({
       onGroup: signings.start,
     });
     await emissions.enter();
+    // Whoever acted while hours were sealed does not wait for the next turn.
+    await actions.enter();
     await states.enter();
     await signings.end();
     signings.start();

@@ -5,6 +5,7 @@ import { fromHex, toHex } from '#core/bytes.ts';
 import { Fatal } from '#core/errors.ts';
 import { siteSecretBytes } from '#core/certificate/commitment.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
+import { fileNameOf } from '#platform/file-name.ts';
 
 /** The secrets of committed sites (D3.3), one file each in a folder of mode 0700. */
 export interface SiteSecrets {
@@ -30,7 +31,7 @@ export function openSiteSecrets(folder: string): SiteSecrets {
 }
 
 async function readOrMake(folder: string, plant: string): Promise<Uint8Array> {
-  const path = join(folder, `site-${plant}.hex`);
+  const path = join(folder, `site-${fileNameOf(plant)}.hex`);
   let text: string;
   try {
     text = await readFile(path, 'utf8');

@@ -98,6 +98,8 @@ export function createPool(
     idle_in_transaction_session_timeout: limits.silentTransactionMs,
     keepAlive: true,
     application_name: options.applicationName ?? 'hourseal',
+    // What we ask takes milliseconds; to compile it, where a table's size is misjudged, takes hundreds.
+    options: '-c jit=off',
     types: typeParsers,
     pipeline: options.pipelined ?? false,
   });

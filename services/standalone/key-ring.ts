@@ -5,8 +5,9 @@ import type { Signer } from '#core/signer.ts';
 import { createKeyFile, readKeyFile } from '#platform/keys.ts';
 
 /**
- * The keys that one party had, one after the other: `log.pem`, then `log-2.pem`, `log-3.pem`. While
- * a key is changed two of them are in use, so all that are there are read (D3.3).
+ * The keys that one party had, one after the other: `log.pem`, then `log+2.pem`, `log+3.pem` (no id has
+ * a plus: an account may be called `mill-2`). While a key is changed two of them are in use, so all that
+ * are there are read (D3.3).
  */
 
 /** Oldest first, at least one. Refused as `readKeyFile`: 'key-missing', 'key-readable', 'key'. */
@@ -38,7 +39,7 @@ export async function addToKeyRing(
 }
 
 function fileOf(folder: string, name: string, number: number): string {
-  return join(folder, number === 1 ? `${name}.pem` : `${name}-${number}.pem`);
+  return join(folder, number === 1 ? `${name}.pem` : `${name}+${number}.pem`);
 }
 
 /** Ascending. */
@@ -52,8 +53,8 @@ async function numbersOf(folder: string, name: string): Promise<readonly number[
   return files
     .flatMap((file) => {
       if (file === `${name}.pem`) return [1];
-      const [, digits] = /^(.+)-([2-9]|[1-9][0-9]{1,3})\.pem$/.exec(file)?.slice(1) ?? [];
-      return digits !== undefined && file === `${name}-${digits}.pem` ? [Number(digits)] : [];
+      const [, digits] = /^(.+)\+([2-9]|[1-9][0-9]{1,3})\.pem$/.exec(file)?.slice(1) ?? [];
+      return digits !== undefined && file === `${name}+${digits}.pem` ? [Number(digits)] : [];
     })
     .sort((a, b) => a - b);
 }

@@ -4,6 +4,7 @@ import type { Item } from '#core/certificate/specs/parts.ts';
 import { encodeProof } from '#core/certificate/proof/proof.ts';
 import type { Ledger } from '#ledger/service.ts';
 import { ensureFolder, writeFileDurably } from '#platform/durable-file.ts';
+import { fileNameOf } from '#platform/file-name.ts';
 import type { Pool } from '#platform/postgres.ts';
 
 /** Writes a proof file for every range of certificates as it is issued. */
@@ -52,9 +53,10 @@ export function createProofFiles({
     const bundle: Item = { from, series, to };
     const plant = series.slice(series.indexOf('/') + 1);
     const hour = new Date(row.hour_start * 1000).toISOString().slice(0, 13);
-    const path = join(folder, plant, `${hour}Z.${from}-${to}.hourseal.json`);
+    const place = join(folder, fileNameOf(plant));
+    const path = join(place, `${hour}Z.${from}-${to}.hourseal.json`);
     if (!existsSync(path)) {
-      await ensureFolder(join(folder, plant));
+      await ensureFolder(place);
       await writeFileDurably(path, encodeProof(await proofs.collect(bundle)));
     }
     count++;

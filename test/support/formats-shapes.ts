@@ -1,6 +1,8 @@
+import { accountRequestShape } from '#core/certificate/account-request.ts';
 import { accessShape } from '#core/certificate/access.ts';
 import { enrolmentShape } from '#core/certificate/enrolment.ts';
 import { entryShape } from '#core/certificate/entry.ts';
+import { signedActionShape } from '#core/certificate/signed-action.ts';
 import { specOf } from '#core/certificate/kinds.ts';
 import { hourOpeningShape } from '#core/certificate/specs/hours.ts';
 import { stateLeafShape } from '#core/certificate/specs/state.ts';
@@ -20,6 +22,7 @@ import { grammarOf, namesGrammar } from './grammar.ts';
 /** Every format that FORMATS.md gives a grammar of, by the name on its code block. */
 const formatShapes: Readonly<Record<string, Shape<unknown>>> = {
   access: accessShape,
+  'account-request': accountRequestShape,
   connect: connectShape,
   enrolment: enrolmentShape,
   entry: entryShape,
@@ -31,6 +34,7 @@ const formatShapes: Readonly<Record<string, Shape<unknown>>> = {
   proof: proofShape,
   quarantined: quarantinedShape,
   receipt: receiptShape,
+  'signed-action': signedActionShape,
   'state-leaf': stateLeafShape,
   'state-piece': statePieceShape,
 };

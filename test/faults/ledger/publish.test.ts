@@ -56,6 +56,7 @@ const steps = [
   'select name, key_id, signature from cosignature',
   'insert into cosignature',
   'lock',
+  'read state/checkpoint',
   'write state/checkpoint',
   'write checkpoint',
   'with gone as (delete from pending_checkpoint',
@@ -141,6 +142,8 @@ async function work(ledger: Ledger, { clock, cosigners }: World, round: number):
   await ledger.step();
   two.lie = undefined;
   await clock.advance((t0 + (round + 1) * hour + 10) * 1000);
+  await ledger.step();
+  // With the state published for certain, it looks whether that was led past.
   await ledger.step();
 }
 

@@ -9,7 +9,9 @@ import {
   utf8,
 } from '#core/bytes.ts';
 import { encodeOpening, parseOpening } from '#core/certificate/commitment.ts';
+import { encodeAccountRequest, parseAccountRequest } from '#core/certificate/account-request.ts';
 import { parseEnrolment } from '#core/certificate/enrolment.ts';
+import { encodeSignedAction, parseSignedAction } from '#core/certificate/signed-action.ts';
 import { encodeEntry, parseAuth, parseEntry } from '#core/certificate/entry.ts';
 import { specOf, type Kind } from '#core/certificate/kinds.ts';
 import { parseProof } from '#core/certificate/proof/proof.ts';
@@ -110,6 +112,18 @@ const energy: readonly Target[] = [
       const { auth, origin, spec } = parseEnrolment(input);
       return canonicalBytes({ auth, origin, spec });
     },
+  },
+  {
+    name: 'account request',
+    seeds: [utf8(example('account-request'))],
+    json: asJson,
+    parse: (input) => encodeAccountRequest(parseAccountRequest(input)),
+  },
+  {
+    name: 'signed action',
+    seeds: [utf8(example('signed-action'))],
+    json: asJson,
+    parse: (input) => encodeSignedAction(parseSignedAction(input)),
   },
   {
     name: 'batch file',

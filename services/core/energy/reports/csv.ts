@@ -3,6 +3,12 @@ import { utf8 } from '../../bytes.ts';
 /** Numbers are written as such; everything else is text. Absent is an empty cell. */
 export type Cell = number | string | undefined;
 
+/** As many cells in each row as there are names. */
+export interface Table {
+  readonly names: readonly string[];
+  readonly rows: readonly (readonly Cell[])[];
+}
+
 /**
  * What makes a spreadsheet take a text for a formula, also after blanks and in its full-width form, and
  * what some programs drop before they look (OWASP, CSV injection).
@@ -14,7 +20,7 @@ const special = /[",\r\n]/;
  * A table as CSV (RFC 4180): a line of names, CRLF after each line, UTF-8 without a byte order mark. The
  * same rows give the same bytes. No text can start a formula: an apostrophe is put before it.
  */
-export function csvBytes(names: readonly string[], rows: Iterable<readonly Cell[]>): Uint8Array {
+export function csvBytes({ names, rows }: Table): Uint8Array {
   const lines = [names.map(cellText).join(',')];
   for (const row of rows) {
     if (row.length !== names.length) {

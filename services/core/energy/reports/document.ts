@@ -2,7 +2,7 @@ import { canonicalBytes } from '../../jcs.ts';
 import { hashHex, id, instant, integer, object, origin, text, type Infer } from '../../shape.ts';
 import type { AnnualShare } from './annual-share.ts';
 import type { CancellationFigures } from './cancellation.ts';
-import { csvBytes, type Cell } from './csv.ts';
+import type { Cell, Table } from './csv.ts';
 import type { GecLots } from './gec-lots.ts';
 import type { ScoreOfPeriod } from './matched-hours.ts';
 import type { FactorVersion, Scope2 } from './scope2.ts';
@@ -59,15 +59,14 @@ export function reportBytes(report: Report): Uint8Array {
 function tableOf<Name extends string>(
   names: readonly Name[],
   items: readonly Readonly<Partial<Record<Name, Cell>>>[],
-): Uint8Array {
-  return csvBytes(
-    names,
-    items.map((item) => names.map((name) => item[name])),
-  );
+): Table {
+  return { names, rows: items.map((item) => names.map((name) => item[name])) };
 }
 
-/** The rows of each kind of report as CSV; what the report says beside them is in its JSON alone. */
-export const csvOf: { readonly [Kind in ReportKind]: (figures: Figures[Kind]) => Uint8Array } = {
+/** The rows of each kind of report; what the report says beside them is in its JSON alone. */
+export const tableOfReport: {
+  readonly [Kind in ReportKind]: (figures: Figures[Kind]) => Table;
+} = {
   'annual-share': ({ exclusions }) =>
     tableOf(['market', 'series', 'procurement', 'reason', 'wh'], exclusions),
   cancellation: ({ units }) => tableOf(['series', 'from', 'to'], units),
