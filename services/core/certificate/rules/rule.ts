@@ -37,6 +37,10 @@ export interface Rule<K extends Kind> {
   readonly plan: (spec: SpecOf<K>, place: Place) => Effect;
 }
 
+export function sameRef(a: EntryRef | undefined, b: EntryRef | undefined): boolean {
+  return a?.index === b?.index && a?.leafHash === b?.leafHash;
+}
+
 export const issuers: Requirement = { issuers: true };
 
 export function genesisOf({ state }: Place): Genesis {
