@@ -5,6 +5,9 @@ import type { Table } from '#core/certificate/state/rows.ts';
 import type { IssuedRange } from '#core/certificate/state/series.ts';
 import type {
   AcceptState,
+  CancelState,
+  ClaimedHour,
+  ClaimState,
   EmissionState,
   HourState,
   LogTables,
@@ -29,6 +32,9 @@ export function tablesOn(access: RowAccess): LogTables {
     nonces: table(access, (key: string) => `nonce/${key}`, presence),
     offers: table(access, byNumber('offer/'), json<OfferState>()),
     accepts: table(access, byNumber('accept/'), json<AcceptState>()),
+    cancels: table(access, byNumber('cancel/'), json<CancelState>()),
+    claims: table(access, byNumber('claim/'), json<ClaimState>()),
+    claimedOf: (point) => table(access, byNumber(`claimed/${point}/`), json<ClaimedHour>()),
     ranges: table(access, byNumber('range/'), json<IssuedRange>()),
     placesOf: (series) => table(access, byNumber(`place/${series}/`), json<number>()),
     tilesOf: (level) => table(access, byNumber(`tile/${level}/`), asItIs),

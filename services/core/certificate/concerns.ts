@@ -52,6 +52,8 @@ export function concernedBy(
     case 'emission-correction':
     case 'factors':
     case 'cancel':
+    case 'claim':
+    case 'unclaim':
     case 'offer':
     case 'accept':
     case 'refuse':

@@ -5,13 +5,14 @@ import { parsePublicJwk, type PublicKey } from '../keys.ts';
 import { leafHashHex } from '../tlog/tree.ts';
 import { concernedBy } from './concerns.ts';
 import { parseAuth, type Entry, type EntryRef } from './entry.ts';
-import { isKnownKind, specOf, unsignedKinds, type Kind } from './kinds.ts';
+import { isKnownKind, isUnsigned, specOf, type Kind } from './kinds.ts';
 import { readEntry, type ReadEntry } from './read-entry.ts';
 import { account, accountKey, key, keyEnd, plant, plantChange } from './rules/register.ts';
 import { exchange, meter, meterChange } from './rules/meters.ts';
 import { hour, hourCorrection } from './rules/hours.ts';
 import { emission, emissionCorrection, factors } from './rules/emissions.ts';
 import { lock, unlock } from './rules/holds.ts';
+import { claim, unclaim } from './rules/claims.ts';
 import { cancel } from './rules/life.ts';
 import { genesis, ingestionKey, issuerKey, logClose, logKey, policy, rules } from './rules/log.ts';
 import { decision, fork, freeze, unfreeze, voided } from './rules/oversight.ts';
@@ -33,6 +34,7 @@ const ruleOf: RuleTable = {
   account,
   'account-key': accountKey,
   cancel,
+  claim,
   decision,
   emission,
   'emission-correction': emissionCorrection,
@@ -60,6 +62,7 @@ const ruleOf: RuleTable = {
   rules,
   settle,
   state: stateRule,
+  unclaim,
   unfreeze,
   unlock,
   void: voided,
@@ -89,6 +92,11 @@ export interface AdvanceOptions {
    * energy), or, for one who does not hold it, what a later `void` in the log says of it.
    */
   readonly evidence?: { readonly code: string; readonly message: string } | undefined;
+  /**
+   * What a committed hour's site took, Wh, for whoever has opened its commitment: what is claimed
+   * against it is then judged by that.
+   */
+  readonly consumptionWh?: number | undefined;
   /** The entry itself, for whoever has just encoded it into these very bytes, or parsed it from them. */
   readonly entry?: Entry;
   /** As `readEntry` said of that entry. */
@@ -167,15 +175,16 @@ interface Judged {
 function judge(
   state: LogState,
   { bytes, ref }: { bytes: Uint8Array; ref: EntryRef },
-  { signatures = 'verify', evidence, entry: known, isWhole = false }: AdvanceOptions,
+  options: AdvanceOptions,
 ): Judged {
+  const { signatures = 'verify', evidence, entry: known, isWhole = false, consumptionWh } = options;
   let entry: Entry | undefined;
   try {
     const read = known === undefined ? readEntry(bytes) : { entry: known, isWhole };
     ({ entry } = read);
     const { time } = entry;
     if (time < state.time) throw new Refused('time', 'time went backwards');
-    const effect = planEntry(read, { state, ref, time, signatures });
+    const effect = planEntry(read, { state, ref, time, signatures, consumptionWh });
     if (evidence !== undefined) return { entry, violation: evidence };
     return { entry, effect };
   } catch (error) {
@@ -210,7 +219,7 @@ interface AnyRule {
 function planKind(kind: Kind, { entry, isWhole }: ReadEntry, place: JudgedPlace): Effect {
   const rule = ruleOf[kind] as AnyRule;
   const spec = isWhole ? entry.spec : specOf[kind].parse(entry.spec, 'spec');
-  if (unsignedKinds.has(kind)) {
+  if (isUnsigned(kind, entry.spec)) {
     if (entry.auth.length > 0) throw new Refused('auth', `${kind} is signed by nobody`);
     return rule.plan(spec, place);
   }

@@ -1,6 +1,7 @@
 import type { Infer } from '../shape.ts';
 import { emissionCorrectionSpec, emissionSpec, factorsSpec } from './specs/emissions.ts';
 import { hourCorrectionSpec, hourSpec } from './specs/hours.ts';
+import { claimSpec, unclaimSpec } from './specs/claims.ts';
 import { cancelSpec } from './specs/life.ts';
 import {
   genesisSpec,
@@ -40,6 +41,7 @@ export const specOf = {
   account: accountSpec,
   'account-key': accountKeySpec,
   cancel: cancelSpec,
+  claim: claimSpec,
   decision: decisionSpec,
   emission: emissionSpec,
   'emission-correction': emissionCorrectionSpec,
@@ -67,6 +69,7 @@ export const specOf = {
   rules: rulesSpec,
   settle: settleSpec,
   state: stateSpec,
+  unclaim: unclaimSpec,
   unfreeze: unfreezeSpec,
   unlock: unlockSpec,
   void: voidSpec,
@@ -95,3 +98,8 @@ export const unsignedKinds: ReadonlySet<Kind> = new Set([
   'state',
   'void',
 ]);
+
+/** Whether an entry is a function of what is known: an `unclaim` is, where it names what it rests on. */
+export function isUnsigned(kind: Kind, spec: object): boolean {
+  return unsignedKinds.has(kind) || (kind === 'unclaim' && 'restsOn' in spec);
+}

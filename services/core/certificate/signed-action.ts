@@ -3,7 +3,7 @@ import { canonicalBytes, parseCanonical } from '../jcs.ts';
 import { array, object, origin, type Infer } from '../shape.ts';
 import type { Signer } from '../signer.ts';
 import { authText, entryLimitBytes, entryMembers, parseAuth, signAction } from './entry.ts';
-import { isKnownKind, specOf, unsignedKinds } from './kinds.ts';
+import { isKnownKind, isUnsigned, specOf } from './kinds.ts';
 
 /**
  * An action as it is handed from one who signs to the next and to whoever enters it (FORMATS.md): what
@@ -45,7 +45,7 @@ export function encodeSignedAction(action: SignedAction): Uint8Array {
 export function checkedAction(action: SignedAction): SignedAction {
   const { kind, spec } = action;
   if (!isKnownKind(kind)) throw new Refused('kind', `no kind ${kind} is known`);
-  if (unsignedKinds.has(kind)) throw new Refused('kind', `${kind} is signed by nobody`);
+  if (isUnsigned(kind, spec)) throw new Refused('kind', `${kind} is signed by nobody`);
   specOf[kind].parse(spec, 'spec');
   const kids = parseAuth(action, action.origin).map(({ header }) => header.kid);
   if (new Set(kids).size !== kids.length) throw new Refused('auth', 'the same signer twice');

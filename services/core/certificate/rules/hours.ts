@@ -15,6 +15,7 @@ import {
   seriesIn,
   type Movement,
 } from './movement.ts';
+import { noteOverclaimed } from './claimed.ts';
 import { genesisOf, plantOf, sameRef, type Effect, type Place, type Rule } from './rule.ts';
 
 /** The rules of sealing, issuing and correcting (D4.3). */
@@ -98,6 +99,7 @@ export const hour: Rule<'hour'> = {
         revokedWh: 0,
         issued: issued === undefined ? [] : [issued],
         versions: [place.ref.index],
+        ...takenOf(plant, spec),
         ...knownOf(spec, place),
       };
       move({ plant, spec, movement, place }, 0);
@@ -117,9 +119,18 @@ function knownOf(
   return { known: { ...known, ...measured } };
 }
 
-function committedHour({ ref }: Place, before: readonly number[]): HourState {
+/** What a site took; of any other plant nobody asks. */
+function takenOf(
+  { spec }: PlantState,
+  hour: OpenHour | OpenCorrection,
+): { consumptionWh?: number } {
+  return spec.type === 'consumption' ? { consumptionWh: hour.consumption ?? 0 } : {};
+}
+
+function committedHour({ ref, consumptionWh }: Place, before: readonly number[]): HourState {
   const nothing = { certifiedWh: 0, revokedWh: 0, issued: [] } as const;
-  return { ref, quality: undefined, ...nothing, versions: [...before, ref.index] };
+  const taken = consumptionWh === undefined ? {} : { consumptionWh };
+  return { ref, quality: undefined, ...nothing, versions: [...before, ref.index], ...taken };
 }
 
 export const hourCorrection: Rule<'hour-correction'> = {
@@ -132,7 +143,12 @@ export const hourCorrection: Rule<'hour-correction'> = {
       throw new Refused('amends', 'does not amend the latest version of its hour');
     }
     const { versions } = previous;
-    if ('commitment' in spec) return () => plant.hours.set(start, committedHour(place, versions));
+    if ('commitment' in spec) {
+      return () => {
+        plant.hours.set(start, committedHour(place, versions));
+        noteOverclaimed(place.state, { point: spec.plant, hour: start });
+      };
+    }
     requireWithinCapacity(plant, spec, place);
     const movement = planCorrection(plant, spec, place);
     requireCertificates(spec, movement, place);
@@ -150,8 +166,10 @@ export const hourCorrection: Rule<'hour-correction'> = {
         revokedWh: previous.revokedWh - movement.revokedWh,
         issued: issued === undefined ? previous.issued : [...previous.issued, issued],
         versions: [...versions, place.ref.index],
+        ...takenOf(plant, spec),
         ...knownOf(spec, place),
       });
+      noteOverclaimed(place.state, { point: spec.plant, hour: start });
     };
   },
 };

@@ -11,6 +11,11 @@ export const cancel: Rule<'cancel'> = {
     if (spec.period.to < spec.period.from) throw new Refused('range', 'an empty period');
     const items = judged(spec.items, place);
     requireOwnActive(items, spec.account, place);
-    return changeItems(items, place, { state: 'cancelled' });
+    const change = changeItems(items, place, { state: 'cancelled', basis: place.ref.index });
+    const { beneficiary, period } = spec;
+    return () => {
+      place.state.tables.cancels.set(place.ref.index, { beneficiary, period });
+      change();
+    };
   },
 };

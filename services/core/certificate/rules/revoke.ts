@@ -1,6 +1,8 @@
+import type { ClaimItem } from '../specs/claims.ts';
 import type { Item } from '../specs/parts.ts';
 import { quantity } from '../state/series.ts';
 import { seriesOfPlant, type LogState, type PlantState } from '../state/state.ts';
+import { unbookClaims } from './claimed.ts';
 import { issuers, type Place, type Rule } from './rule.ts';
 import { changeItems, heldBy, judged, refuseState, requireEach } from './units.ts';
 
@@ -22,11 +24,26 @@ export const withdraw: Rule<'withdraw'> = {
     });
     const change = changeItems(items, place, { state: 'withdrawn' });
     return () => {
+      // First: afterwards no unit says any more what it was claimed for.
+      for (const item of items) unbookClaims(place.state, claimsIn(item, place));
       change();
       for (const item of items) revoke(item, place);
     };
   },
 };
+
+/** What of these units stands for consumption, which is free again without them (D4.3). */
+function claimsIn(item: Item, place: Place): readonly ClaimItem[] {
+  return heldBy(item, place).flatMap(({ series, piece }) => {
+    const { from, to } = piece;
+    const claimed = place.state.tables.claims.get(piece.claim ?? piece.held?.claim ?? -1);
+    return (claimed?.items ?? []).flatMap((one) =>
+      one.series === series && one.from <= to && from <= one.to
+        ? [{ ...one, from: Math.max(one.from, from), to: Math.min(one.to, to) }]
+        : [],
+    );
+  });
+}
 
 function revoke(item: Item, place: Place): void {
   const plant = plantOfSeries(place.state, item.series);

@@ -17,6 +17,8 @@ export interface Place {
   readonly state: LogState;
   readonly ref: EntryRef;
   readonly time: number;
+  /** Of a committed hour, by its opening (fold.ts). */
+  readonly consumptionWh?: number | undefined;
 }
 
 /** Who must have signed an entry: the issuing body with its threshold, a single key, or one of several. */

@@ -21,6 +21,7 @@ export const stateLeafShape = object({
 export const stateNames = [
   'active',
   'cancelled',
+  'claimed',
   'locked',
   'offered',
   'reserved',

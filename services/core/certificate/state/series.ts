@@ -19,10 +19,15 @@ export interface Piece {
   readonly state: UnitState;
   /** The entry that last changed it. */
   readonly lastIndex: number;
-  /** Index of the `offer` that an offered piece rests on, of the `accept` that a reserved one does. */
+  /**
+   * Index of what the state rests on: of an offered piece the `offer`, of a reserved one the `accept`, of
+   * a cancelled or claimed one the `cancel`.
+   */
   readonly basis?: number;
+  /** Index of the `claim` of a claimed piece. */
+  readonly claim?: number;
   /** What a locked piece was before, and is again when it is unlocked. */
-  readonly held?: { readonly state: UnitState; readonly basis?: number };
+  readonly held?: Pick<Piece, 'state' | 'basis' | 'claim'>;
 }
 
 /** A range as an hour issued it. `pieces` cover it without gap or overlap, ascending. */
@@ -133,6 +138,7 @@ export interface UnitChange {
   /** A piece that becomes `locked` holds what it was. */
   readonly state?: UnitState;
   readonly basis?: number;
+  readonly claim?: number;
   /** Gives a locked piece back what it held, instead of a state. */
   readonly unlock?: true;
   /** The entry that does it. */
@@ -184,11 +190,18 @@ function splitAndChange(piece: Piece, ranges: readonly Range[], change: UnitChan
 
 function changedPiece(piece: Piece, { unlock, ...change }: UnitChange): Piece {
   if (change.state === undefined && unlock === undefined) return { ...piece, ...change };
-  const { basis, held, ...rest } = piece;
+  const { basis, claim, held, ...rest } = piece;
   if (unlock !== undefined) return { ...rest, ...held, ...change };
-  if (change.state !== 'locked') return { ...rest, ...change };
-  const before = basis === undefined ? { state: piece.state } : { state: piece.state, basis };
-  return { ...rest, ...change, held: before };
+  const isOfCancelled = change.state === 'claimed' || piece.state === 'claimed';
+  const kept = basis === undefined ? {} : { basis };
+  if (change.state === 'locked') {
+    const claimed = claim === undefined ? {} : { claim };
+    return { ...rest, ...change, held: { state: piece.state, ...kept, ...claimed } };
+  }
+  // A claim comes and goes; what cancelled the units stays.
+  return isOfCancelled && change.state !== 'withdrawn'
+    ? { ...rest, ...kept, ...change }
+    : { ...rest, ...change };
 }
 
 /**

@@ -46,6 +46,8 @@ export interface LogState {
   readonly officialIds: Map<string, string>;
   /** Every entry that broke a rule: what it broke, and whether a `void` says so yet. */
   readonly violations: Map<number, Violation>;
+  /** Hours of sites, by point and start, against which more is claimed than was taken: `unclaim` is due. */
+  readonly overclaimed: Map<string, { readonly point: string; readonly hour: number }>;
   /** Where the parts lie that grow without end. */
   readonly tables: LogTables;
 }
@@ -206,6 +208,7 @@ export function emptyState({
     serials: new Map(),
     officialIds: new Map(),
     violations: new Map(),
+    overclaimed: new Map(),
     tables,
   };
 }

@@ -2,6 +2,7 @@ import type { FactorRow } from '../../energy/emissions/factor-set.ts';
 import type { KnownHour } from '../../energy/emissions/hour.ts';
 import type { EntryRef } from '../entry.ts';
 import type { Quality } from '../specs/hours.ts';
+import type { ClaimItem } from '../specs/claims.ts';
 import type { Item, Range } from '../specs/parts.ts';
 import type { Terms } from '../specs/trade.ts';
 import type { Table } from './rows.ts';
@@ -23,6 +24,11 @@ export interface LogTables {
   /** Every `offer`, and every `accept` of one that has to be paid, by the entry's index. */
   readonly offers: Table<number, OfferState>;
   readonly accepts: Table<number, AcceptState>;
+  /** Every `cancel` and every `claim`, by the entry's index. */
+  readonly cancels: Table<number, CancelState>;
+  readonly claims: Table<number, ClaimState>;
+  /** What is claimed against a site's consumption, by the start of the hour (Unix seconds). */
+  readonly claimedOf: (point: string) => Table<number, ClaimedHour>;
   /** Every range that was ever issued, by its place among all of them. */
   readonly ranges: Table<number, IssuedRange>;
   /** The places of a series' ranges, in their order. */
@@ -43,6 +49,11 @@ export interface HourState {
   readonly issued: readonly Range[];
   /** Indexes of all versions, ascending. */
   readonly versions: readonly number[];
+  /**
+   * What a site took, as far as whoever folds has seen it: an open hour says it, and the commitment of
+   * another one must have been opened. Wh.
+   */
+  readonly consumptionWh?: number;
   /** What an emission record rests on; not of a committed hour. */
   readonly known?: KnownHour;
 }
@@ -76,6 +87,23 @@ export interface AcceptState {
   readonly payBy: number;
 }
 
+/** For whom units were cancelled, and for which time. */
+export interface CancelState {
+  readonly beneficiary: string;
+  readonly period: { readonly from: number; readonly to: number };
+}
+
+/** What was claimed; which of it still is, its pieces say. */
+export interface ClaimState {
+  readonly account: string;
+  readonly items: readonly ClaimItem[];
+}
+
+/** What stands for one hour of a site, the latest claim last. */
+export interface ClaimedHour {
+  readonly claims: readonly (Item & { readonly index: number })[];
+}
+
 export function memoryTables(): LogTables {
   const tiles = new Map<number, Map<number, Uint8Array>>();
   return {
@@ -85,6 +113,9 @@ export function memoryTables(): LogTables {
     nonces: new Map(),
     offers: new Map(),
     accepts: new Map(),
+    cancels: new Map(),
+    claims: new Map(),
+    claimedOf: ofEach<number, ClaimedHour>(),
     ranges: new Map(),
     placesOf: () => new Map(),
     tilesOf(level) {
@@ -92,5 +123,15 @@ export function memoryTables(): LogTables {
       tiles.set(level, found);
       return found;
     },
+  };
+}
+
+/** A table for each name, made when it is first asked for. */
+function ofEach<Key, Row>(): (name: string) => Table<Key, Row> {
+  const tables = new Map<string, Map<Key, Row>>();
+  return (name) => {
+    const found = tables.get(name) ?? new Map<Key, Row>();
+    tables.set(name, found);
+    return found;
   };
 }
