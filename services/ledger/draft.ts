@@ -1,6 +1,7 @@
 import { toHex } from '#core/bytes.ts';
 import { Refused } from '#core/errors.ts';
 import { commitmentOf } from '#core/certificate/commitment.ts';
+import type { EmissionRecord } from '#core/certificate/emission-record.ts';
 import type { EntryRef, SignedDraft } from '#core/certificate/entry.ts';
 import type { HourOpening, Quality } from '#core/certificate/specs/hours.ts';
 import { certificatesOf, nextUnitOf } from '#core/certificate/rules/movement.ts';
@@ -20,6 +21,9 @@ export interface HourFacts {
   readonly generationWh: number;
   readonly consumptionWh: number | undefined;
   readonly co2G: number | undefined;
+  /** Of an emission monitor, beside `co2G`: both or neither. */
+  readonly operatingS: number | undefined;
+  readonly validS: number | undefined;
   readonly quality: Quality;
   readonly messages: number;
   readonly complete: boolean;
@@ -66,6 +70,12 @@ export type Draft =
       readonly code: string;
     }
   | {
+      readonly type: 'emission';
+      readonly record: EmissionRecord;
+      /** The version that this one replaces; undefined for the first. */
+      readonly amends: EntryRef | undefined;
+    }
+  | {
       readonly type: 'state';
       readonly asOf: number;
       readonly count: number;
@@ -96,6 +106,11 @@ export function composeDraft(
     case 'void': {
       const { code, index, leafHash } = draft;
       return { auth: [], kind: 'void', spec: { code, index, leafHash } };
+    }
+    case 'emission': {
+      const { amends, record } = draft;
+      if (amends === undefined) return { auth: [], kind: 'emission', spec: record };
+      return { auth: [], kind: 'emission-correction', spec: { amends, ...record } };
     }
     case 'state': {
       const { asOf, count, root } = draft;
@@ -149,9 +164,13 @@ function specOfHour(facts: HourFacts, plant: PlantState, place: Omit<Place, 'ref
   spec.interval = { seconds: hourSeconds, start: facts.start };
   if (committed === undefined) spec.messages = facts.messages;
   spec.metersRoot = toHex(facts.metersRoot);
+  if (committed === undefined && facts.operatingS !== undefined) {
+    spec.operatingS = facts.operatingS;
+  }
   spec.plant = facts.plant;
   if (plant.latest !== undefined) spec.prev = plant.latest;
   if (committed === undefined) spec.quality = facts.quality;
+  if (committed === undefined && facts.validS !== undefined) spec.validS = facts.validS;
   return spec;
 }
 

@@ -36,14 +36,15 @@ export interface BundleRow {
 
 const insertHoursSql = `
   insert into hour_value (plant_id, start, version, entry_index, time, generation_wh, certified_wh,
-    consumption_wh, co2_g, quality, messages, complete, batch_root, meters_root)
+    consumption_wh, co2_g, quality, messages, complete, batch_root, meters_root, operating_s, valid_s)
   select plant_id, start, version, entry_index, time, generation_wh, certified_wh,
     consumption_wh, co2_g, quality, messages, complete,
-    ${hashAt('$13')}, ${hashAt('$14')}
+    ${hashAt('$13')}, ${hashAt('$14')}, operating_s, valid_s
   from unnest($1::int[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[],
-      $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::boolean[])
+      $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::boolean[],
+      $15::bigint[], $16::bigint[])
     with ordinality as r (plant_id, start, version, entry_index, time, generation_wh, certified_wh,
-      consumption_wh, co2_g, quality, messages, complete, n)`;
+      consumption_wh, co2_g, quality, messages, complete, operating_s, valid_s, n)`;
 const insertRecordsSql = `
   insert into hour_record (entry_index, records, salt, opening)
   select entry_index, substr($2::bytea, start, length), salt, opening::jsonb
@@ -78,6 +79,8 @@ export async function insertHours(sql: Sql, rows: readonly HourRow[]): Promise<v
     `{${rows.map(({ facts }) => facts.complete).join()}}`,
     hashes(rows.map(({ facts }) => facts.batchRoot)),
     hashes(rows.map(({ facts }) => facts.metersRoot)),
+    integers(rows.map(({ facts }) => facts.operatingS)),
+    integers(rows.map(({ facts }) => facts.validS)),
   ]);
 }
 
@@ -129,6 +132,8 @@ export interface LatestHour {
   readonly generationWh: number;
   readonly consumptionWh: number | undefined;
   readonly co2G: number | undefined;
+  readonly operatingS: number | undefined;
+  readonly validS: number | undefined;
   readonly quality: Quality;
   readonly complete: boolean;
   readonly batchRoot: Uint8Array;
@@ -137,7 +142,7 @@ export interface LatestHour {
 
 const latestHoursSql = `
   select h.plant_id, h.start, h.version, h.entry_index, h.time, h.generation_wh, h.consumption_wh,
-    h.co2_g, h.quality, h.complete, h.batch_root, h.meters_root
+    h.co2_g, h.operating_s, h.valid_s, h.quality, h.complete, h.batch_root, h.meters_root
   from unnest($1::int[], $2::bigint[]) as w (plant_id, start)
   cross join lateral (
     select * from hour_value v where v.plant_id = w.plant_id and v.start = w.start
@@ -158,6 +163,8 @@ export async function readLatestHours(
     generation_wh: number;
     consumption_wh: number | null;
     co2_g: number | null;
+    operating_s: number | null;
+    valid_s: number | null;
     quality: Quality;
     complete: boolean;
     batch_root: Uint8Array;
@@ -175,6 +182,8 @@ export async function readLatestHours(
     generationWh: row.generation_wh,
     consumptionWh: row.consumption_wh ?? undefined,
     co2G: row.co2_g ?? undefined,
+    operatingS: row.operating_s ?? undefined,
+    validS: row.valid_s ?? undefined,
     quality: row.quality,
     complete: row.complete,
     batchRoot: row.batch_root,

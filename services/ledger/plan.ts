@@ -217,6 +217,8 @@ function sealHour(
       generationWh: hour.generationWh,
       consumptionWh: hour.consumptionWh,
       co2G: hour.co2G,
+      operatingS: hour.operatingS,
+      validS: hour.validS,
       quality: hour.quality,
       messages: leaves.length,
       complete,
@@ -331,6 +333,8 @@ function isSettled(latest: LatestHour, facts: HourFacts): boolean {
     latest.generationWh === facts.generationWh &&
     latest.consumptionWh === facts.consumptionWh &&
     latest.co2G === facts.co2G &&
+    latest.operatingS === facts.operatingS &&
+    latest.validS === facts.validS &&
     latest.quality === facts.quality;
   const sameEvidence =
     equalBytes(latest.batchRoot, facts.batchRoot) &&

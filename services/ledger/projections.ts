@@ -10,6 +10,7 @@ import type { Sql } from '#platform/postgres.ts';
 import type { HourFacts } from './draft.ts';
 import { saveAccount } from './account-store.ts';
 import { touchHours } from './dirty-store.ts';
+import { projectEmissions } from './emission-projection.ts';
 import { insertHours, insertRecords, readLatestHours, replaceBundles } from './hour-store.ts';
 import type { BundleRow, HourRow, RecordRow } from './hour-store.ts';
 import { endKey, freezeKey, insertGenesis, insertKey, insertMeter } from './register-store.ts';
@@ -34,6 +35,7 @@ export async function project(sql: Sql, state: LogState, folded: readonly Folded
   await projectBundles(sql, state, folded);
   const judgements = folded.map(({ judgement }) => judgement);
   await insertUnitChanges(sql, state, judgements);
+  await projectEmissions(sql, state, judgements);
 }
 
 function isHour({ entry }: Judgement): boolean {
@@ -230,6 +232,8 @@ const unplanned = {
   generationWh: 0,
   consumptionWh: undefined,
   co2G: undefined,
+  operatingS: undefined,
+  validS: undefined,
   quality: 'partial',
   messages: 0,
   complete: false,
@@ -251,12 +255,20 @@ function roots(
 type OpenHour = Extract<SpecOf<'hour'>, { generation: number }>;
 
 function figures(
-  spec: Pick<OpenHour, 'generation' | 'consumption' | 'co2G' | 'quality' | 'messages'>,
-): Pick<HourFacts, 'generationWh' | 'consumptionWh' | 'co2G' | 'quality' | 'messages'> {
+  spec: Pick<
+    OpenHour,
+    'generation' | 'consumption' | 'co2G' | 'operatingS' | 'validS' | 'quality' | 'messages'
+  >,
+): Pick<
+  HourFacts,
+  'generationWh' | 'consumptionWh' | 'co2G' | 'operatingS' | 'validS' | 'quality' | 'messages'
+> {
   return {
     generationWh: spec.generation,
     consumptionWh: spec.consumption,
     co2G: spec.co2G,
+    operatingS: spec.operatingS,
+    validS: spec.validS,
     quality: spec.quality,
     messages: spec.messages,
   };

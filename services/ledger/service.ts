@@ -8,6 +8,7 @@ import type { Pool } from '#platform/postgres.ts';
 import type { Service } from '#platform/shutdown.ts';
 import { openStateStore } from '#platform/state-store.ts';
 import { defaultLedgerLimits, type LedgerLimits } from './config.ts';
+import { createEmissionEntries, type EmissionEntries } from './emissions.ts';
 import { faultOf } from './fault.ts';
 import { createFollower } from './follow.ts';
 import { openLogFolder, withFailures, type LogFolder } from './log-folder.ts';
@@ -102,11 +103,13 @@ export function createLedger(context: LedgerContext): Ledger {
   const sealer = createSealer({ pool, clock, folder, sequencer, secrets, logger, limits });
   const states = createStateEntries({ pool, folder, clock, sequencer, logger });
   const actions = createActionIntake({ pool, clock, sequencer, limits });
+  const emissions = createEmissionEntries({ pool, clock, sequencer, logger });
 
   const step = createStep({
     publisher,
     sequencer,
     sealer,
+    emissions,
     states,
     actions,
     folder,
@@ -142,6 +145,7 @@ interface StepParts {
   readonly publisher: Publisher;
   readonly sequencer: Pick<Sequencer, 'state'>;
   readonly sealer: Sealer;
+  readonly emissions: EmissionEntries;
   readonly report: () => Promise<number>;
   readonly states: Pick<StateEntries, 'enter'>;
   readonly actions: ActionIntake;
@@ -154,6 +158,7 @@ function createStep({
   publisher,
   sequencer,
   sealer,
+  emissions,
   report,
   states,
   actions,
@@ -172,6 +177,7 @@ function createStep({
       mayGoOn: () => genesis?.closed === undefined && !signings.hasFailed(),
       onGroup: signings.start,
     });
+    await emissions.enter();
     // Whoever acted while hours were sealed does not wait for the next turn.
     await actions.enter();
     await states.enter();

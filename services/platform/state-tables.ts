@@ -1,9 +1,11 @@
 import { crc32 } from 'node:zlib';
 import { concat, decodeUtf8, utf8 } from '#core/bytes.ts';
+import type { FactorRow } from '#core/energy/emissions/factor-set.ts';
 import type { Table } from '#core/certificate/state/rows.ts';
 import type { IssuedRange } from '#core/certificate/state/series.ts';
 import type {
   AcceptState,
+  EmissionState,
   HourState,
   LogTables,
   OfferState,
@@ -22,6 +24,8 @@ const numberDigits = 12;
 export function tablesOn(access: RowAccess): LogTables {
   return {
     hoursOf: (plant) => table(access, byNumber(`hour/${plant}/`), json<HourState>()),
+    emissionsOf: (plant) => table(access, byNumber(`emission/${plant}/`), json<EmissionState>()),
+    factorRows: table(access, byNumber('factors/'), json<readonly FactorRow[]>()),
     nonces: table(access, (key: string) => `nonce/${key}`, presence),
     offers: table(access, byNumber('offer/'), json<OfferState>()),
     accepts: table(access, byNumber('accept/'), json<AcceptState>()),

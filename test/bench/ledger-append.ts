@@ -82,6 +82,8 @@ function emptyHours(from: number, count: number): Draft[] {
     generationWh: 0,
     consumptionWh: undefined,
     co2G: undefined,
+    operatingS: undefined,
+    validS: undefined,
     quality: 'partial',
     messages: 0,
     complete: false,

@@ -94,6 +94,8 @@ function hourOf(i: number): Composable {
     generationWh: 1 + (i % 5_000),
     consumptionWh: undefined,
     co2G: undefined,
+    operatingS: undefined,
+    validS: undefined,
     quality: 'measured',
     messages: 4,
     complete: true,

@@ -1,6 +1,8 @@
 import { entryRef } from '#core/certificate/entry.ts';
+import { emissionRuleShape } from '#core/certificate/specs/emissions.ts';
 import { itemShape, rangeShape } from '#core/certificate/specs/parts.ts';
 import { registerShape } from '#core/certificate/specs/register.ts';
+import { tiers } from '#core/energy/emissions/day.ts';
 import { qualityShape, roleShape } from '#core/energy/meter-record.ts';
 import { reasonCode } from '#core/energy/receipt.ts';
 import { verdicts } from '#core/energy/verdicts.ts';
@@ -34,6 +36,8 @@ const namedShapes: Readonly<Record<string, Shape<unknown>>> = {
   role: roleShape,
   quality: qualityShape,
   verdict: oneOf(...Object.keys(verdicts)),
+  emissionRule: emissionRuleShape,
+  emissionTier: oneOf(...tiers),
 };
 
 /** By content; but `wh` looks like any count, so it is known by being the very same schema. */

@@ -44,6 +44,7 @@ export const testRules: Rules = {
   futureS: 120,
   kinds: [
     ...['accept', 'account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze'],
+    ...['emission', 'emission-correction', 'factors'],
     ...['hour', 'hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'lock'],
     ...['log-close', 'log-key', 'meter', 'meter-change', 'offer', 'plant', 'plant-change'],
     ...['policy', 'refuse', 'rules', 'settle', 'state', 'unfreeze', 'unlock', 'void', 'withdraw'],

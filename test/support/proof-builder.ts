@@ -159,6 +159,8 @@ export function createProofLog(options: LogOptions = {}): ProofLog {
         messages: messages.length,
         metersRoot: toHex(treeRoot(meterLeaves(records).map(leafHash))),
         ...(hour.co2G !== undefined && { co2G: hour.co2G }),
+        ...(hour.operatingS !== undefined && { operatingS: hour.operatingS }),
+        ...(hour.validS !== undefined && { validS: hour.validS }),
         ...(hour.consumptionWh !== undefined && { consumption: hour.consumptionWh }),
         ...sealing.spec,
       },

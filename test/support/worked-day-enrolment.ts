@@ -14,6 +14,14 @@ import type { Day } from './worked-day-parties.ts';
 const deadlineS = 2 * 3600;
 const lateAfterS = 3 * 3600;
 const stateEveryS = 6 * 3600;
+const emissions = [
+  {
+    energy: 'generation',
+    factor: { scope: 'solar', set: 'lifecycle', zone: '*' },
+    method: 'calculated',
+    plant: 'solar',
+  },
+];
 
 /** The log, its rules, and two parties with their plants, meters and keys, at 10:00 sharp. */
 export async function enrol({ enter, moveTo }: Day): Promise<void> {
@@ -26,7 +34,7 @@ export async function enrol({ enter, moveTo }: Day): Promise<void> {
     rules: testRules,
   };
   await enter('genesis', { ...genesis, nonce: 'g1' }, [issuing]);
-  const limits = { deadlineS, lateAfterS, stateEveryS };
+  const limits = { deadlineS, emissions, lateAfterS, stateEveryS };
   await enter('rules', { ...testRules, ...limits, version: 2, nonce: 'r1' }, [issuing]);
   await moveTo(at('10:00'));
   // As in test/vectors/entries.json, which was made from the design alone.

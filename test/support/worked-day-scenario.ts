@@ -164,11 +164,6 @@ export async function evening(day: Day): Promise<void> {
   await moveTo(at('23:10'));
   await send(own, 11, { '20:00': 1500 });
   await step('23:10:10');
-  await moveTo(at('23:20'));
-  const late = { effect: 'accept-late', evidence: [], from: 11, kid: own.key.kid, to: 11 };
-  const why = { reason: 'the gateway was replaced; its store was read on site', nonce: 'd4' };
-  await enter('decision', { ...late, ...why }, [issuing]);
-  await step('23:20:10');
 }
 
 /** What no ledger of ours would enter: a frozen account's `cancel`, and an `hour` without messages. */

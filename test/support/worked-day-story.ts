@@ -11,7 +11,7 @@ export const story: readonly Told[] = [
   { name: 'genesis', said: 'The log begins.' },
   {
     name: 'rules',
-    said: 'The issuing body shortens three times, so that a day can show them: hours are sealed 2 h after their end at the latest, messages are late after 3 h, and a state is due every 6 h.',
+    said: 'The issuing body shortens three times, so that a day can show them: hours are sealed 2 h after their end at the latest, messages are late after 3 h, and a state is due every 6 h. What the solar plant emits is its generation times a factor.',
   },
   { name: 'account', said: "The solar plant's owner opens an account, with a key of its own." },
   { name: 'account-kept', said: 'So does the mill; the operator keeps its key.' },
@@ -136,12 +136,13 @@ export const story: readonly Told[] = [
     said: 'The message arrives at 23:10, more than 3 h after its reading, and so does not count. But nothing is missing any more: the hour is restated with the same figures.',
   },
   { name: 'hour-correction-20-seen', said: 'So is the last one.' },
-  { name: 'decision-accept-late', said: 'A decision says that the late message counts.' },
-  { name: 'hour-correction-19', said: '940 - 540 Wh less 1500 - 1400 Wh.' },
-  { name: 'hour-correction-20', said: '1240 - 940 Wh less 1600 - 1500 Wh.' },
   {
     name: 'meter-change',
     said: "The mill's meter was taken down when its supplier changed, at 13:00, and showed 52000 Wh.",
+  },
+  {
+    name: 'factors',
+    said: 'A set of emission factors: 45 g of CO2 for each kilowatt-hour of a solar plant.',
   },
   {
     name: 'log-key',
@@ -163,6 +164,20 @@ export const story: readonly Told[] = [
   {
     name: 'issuer-key',
     said: 'The issuing body gets a second key. From here on both must sign.',
+  },
+  {
+    name: 'emission',
+    said: "After midnight the day's record of emissions: what each hour generated, times the factor. Hours that are not measured in full are taken for the plant's capacity.",
+  },
+  {
+    name: 'decision-accept-late',
+    said: 'A decision says that the late message of the evening counts.',
+  },
+  { name: 'hour-correction-19', said: '940 - 540 Wh less 1500 - 1400 Wh.' },
+  { name: 'hour-correction-20', said: '1240 - 940 Wh less 1600 - 1500 Wh.' },
+  {
+    name: 'emission-correction',
+    said: 'The last two hours are measured in full now, and the record of the day is corrected.',
   },
   { name: 'log-close', said: 'The log is closed; another one goes on.' },
 ];

@@ -11,7 +11,7 @@ import { createLogger } from '#platform/logger.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { testKey, testOrigin } from './log-builder.ts';
 import { enrol } from './worked-day-enrolment.ts';
-import { ingestionLater, logLater, night } from './worked-day-end.ts';
+import { ingestionLater, logLater, midnight, night } from './worked-day-end.ts';
 import { at, messageOf, notAfter, type Day, type DayEntry } from './worked-day-parties.ts';
 import { evening, fork, morning, outage, reset, setAside } from './worked-day-scenario.ts';
 
@@ -55,7 +55,7 @@ export async function runWorkedDay(pool: Pool, root: string): Promise<WorkedDay>
   const day = dayOf({ ledger, ingestion, clock, entries });
   await ingestion.start();
   try {
-    for (const part of [enrol, morning, outage, setAside, fork, reset, evening, night])
+    for (const part of [enrol, morning, outage, setAside, fork, reset, evening, night, midnight])
       await part(day);
   } finally {
     await ingestion.stop();

@@ -48,6 +48,9 @@ export function concernedBy(
     case 'state':
     case 'hour':
     case 'hour-correction':
+    case 'emission':
+    case 'emission-correction':
+    case 'factors':
     case 'cancel':
     case 'offer':
     case 'accept':

@@ -10,6 +10,7 @@ import { readEntry, type ReadEntry } from './read-entry.ts';
 import { account, accountKey, key, keyEnd, plant, plantChange } from './rules/register.ts';
 import { exchange, meter, meterChange } from './rules/meters.ts';
 import { hour, hourCorrection } from './rules/hours.ts';
+import { emission, emissionCorrection, factors } from './rules/emissions.ts';
 import { lock, unlock } from './rules/holds.ts';
 import { cancel } from './rules/life.ts';
 import { genesis, ingestionKey, issuerKey, logClose, logKey, policy, rules } from './rules/log.ts';
@@ -33,7 +34,10 @@ const ruleOf: RuleTable = {
   'account-key': accountKey,
   cancel,
   decision,
+  emission,
+  'emission-correction': emissionCorrection,
   exchange,
+  factors,
   fork,
   freeze,
   genesis,

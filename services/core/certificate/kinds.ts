@@ -1,4 +1,5 @@
 import type { Infer } from '../shape.ts';
+import { emissionCorrectionSpec, emissionSpec, factorsSpec } from './specs/emissions.ts';
 import { hourCorrectionSpec, hourSpec } from './specs/hours.ts';
 import { cancelSpec } from './specs/life.ts';
 import {
@@ -40,7 +41,10 @@ export const specOf = {
   'account-key': accountKeySpec,
   cancel: cancelSpec,
   decision: decisionSpec,
+  emission: emissionSpec,
+  'emission-correction': emissionCorrectionSpec,
   exchange: exchangeSpec,
+  factors: factorsSpec,
   fork: forkSpec,
   freeze: freezeSpec,
   genesis: genesisSpec,
@@ -83,6 +87,8 @@ export function isKnownKind(kind: string): kind is Kind {
 
 /** Kinds that are a function of what is known: nobody signs them, so they carry no `nonce`. */
 export const unsignedKinds: ReadonlySet<Kind> = new Set([
+  'emission',
+  'emission-correction',
   'fork',
   'hour',
   'hour-correction',

@@ -31,6 +31,12 @@ export interface PlantFigures {
   readonly reportedConsumptionWh?: number;
   /** Absent without registers of mass, while a side is missing, or disputed. */
   readonly co2G?: number;
+  /**
+   * What an emission monitor says of itself, beside `co2G` alone and both or neither: the greatest
+   * `operatingS` and the smallest `validS` of the meters that weigh, so that none hides another's gap.
+   */
+  readonly operatingS?: number;
+  readonly validS?: number;
   readonly quality: Quality;
   readonly issues: boolean;
   /** Of the plant alone, sorted: `capacity`, `storage`, `unbounded`. */
@@ -64,8 +70,11 @@ interface Totals {
   consumedWh: bigint;
   reportedWh: bigint;
   co2G: bigint;
+  /** Of the meters that weigh, as `PlantFigures` has them. */
+  operatingS: bigint | undefined;
+  validS: bigint | undefined;
   /** Something to subtract, to report or to weigh is not known in full. */
-  isOpen: { subtracted: boolean; reported: boolean; co2: boolean };
+  isOpen: { subtracted: boolean; reported: boolean; co2: boolean; seconds: boolean };
   has: { consumption: boolean; co2: boolean; storage: boolean };
 }
 
@@ -104,7 +113,7 @@ export function combineMeters(
     generationWh,
     ...(totals.has.consumption && { consumptionWh: isDisputed ? 0 : Number(totals.consumedWh) }),
     ...(totals.has.consumption && reportedConsumptionWh !== undefined && { reportedConsumptionWh }),
-    ...(totals.has.co2 && co2G !== undefined && { co2G }),
+    ...(totals.has.co2 && co2G !== undefined && { co2G, ...secondsIn(totals) }),
     quality: isDisputed ? 'disputed' : isMeasured ? 'measured' : 'partial',
     issues: generationWh > 0,
     plantVerdicts: [...verdicts].sort(),
@@ -124,7 +133,9 @@ function emptyTotals(): Totals {
     consumedWh: 0n,
     reportedWh: 0n,
     co2G: 0n,
-    isOpen: { subtracted: false, reported: false, co2: false },
+    operatingS: undefined,
+    validS: undefined,
+    isOpen: { subtracted: false, reported: false, co2: false, seconds: false },
     has: { consumption: false, co2: false, storage: false },
   };
 }
@@ -154,6 +165,7 @@ function addMeter(totals: Totals, spec: MeterSpec, { energy, reported }: MeterFi
   // An auxiliary meter without a register to subtract would hide what the plant takes itself.
   if (role === 'auxiliary' && counting.length === 0) totals.isOpen.subtracted = true;
   if (role === 'consumption') totals.has.consumption = true;
+  if (counting.some(({ unit }) => unit === 'g')) addSeconds(totals, spec, energy);
   for (const { name, unit, interval } of counting) {
     const units = unitsIn(energy, name);
     if (unit === 'g') {
@@ -172,6 +184,30 @@ function addMeter(totals: Totals, spec: MeterSpec, { energy, reported }: MeterFi
       totals.reportedWh += widened ?? 0n;
     }
   }
+}
+
+/** Registers are known by their usual names, and count in seconds. */
+function addSeconds(totals: Totals, spec: MeterSpec, energy: Units): void {
+  const secondsOf = (name: string): bigint | undefined =>
+    ownValue(spec.registers, name)?.unit === 's' ? unitsIn(energy, name) : undefined;
+  const [operating, valid] = [secondsOf('operatingS'), secondsOf('validS')];
+  if (operating === undefined || valid === undefined) {
+    totals.isOpen.seconds = true;
+    return;
+  }
+  const { operatingS = operating, validS = valid } = totals;
+  totals.operatingS = operating > operatingS ? operating : operatingS;
+  totals.validS = valid < validS ? valid : validS;
+}
+
+function secondsIn({
+  operatingS,
+  validS,
+  isOpen,
+}: Totals): Pick<PlantFigures, 'operatingS' | 'validS'> {
+  if (isOpen.seconds || operatingS === undefined || validS === undefined) return {};
+  // Each is the units of one register, which a record holds as a safe integer.
+  return { operatingS: Number(operatingS), validS: Number(validS) };
 }
 
 function unitsIn(units: Units, name: string): bigint | undefined {

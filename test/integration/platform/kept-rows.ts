@@ -26,6 +26,18 @@ const hourOf = (keep: number, row: number): HourState => ({
   versions: [keep, row],
 });
 
+const emissionOf = (keep: number, row: number) => ({
+  ref: { index: keep, leafHash: 'cd' },
+  totalG: row,
+  said: 'ef',
+  versions: [keep],
+});
+
+const factorRowsOf = (mg: number) => {
+  const of = { per: 'kWh', scope: 'solar', source: 'ö', year: 2021, zone: '*' } as const;
+  return [{ gas: 'CO2e', mg, ...of } as const];
+};
+
 const rangeOf = (keep: number, row: number) => ({
   ...{ series: 'energy/p', position: row, from: row + 1, to: row + 1, index: keep, hourStart: 0 },
   pieces: [
@@ -50,6 +62,8 @@ export function setRows(tables: LogTables, keep: number): void {
   for (let row = first; row < first + rowsOfKeep; row++) {
     tables.nonces.set(`kid ${row}`, true);
     tables.hoursOf('p').set(row, hourOf(keep, row));
+    tables.emissionsOf('p').set(row, emissionOf(keep, row));
+    tables.factorRows.set(row, factorRowsOf(row));
     tables.ranges.set(row, rangeOf(keep, row));
     tables.offers.set(row, offerOf(keep, row));
     tables.accepts.set(row, acceptOf(keep, row));
@@ -79,6 +93,8 @@ export function expectRows(tables: LogTables, keeps: number): void {
     const found = {
       nonce: tables.nonces.get(`kid ${row}`),
       hour: tables.hoursOf('p').get(row),
+      emission: tables.emissionsOf('p').get(row),
+      factors: tables.factorRows.get(row),
       range: tables.ranges.get(row),
       offer: tables.offers.get(row),
       accept: tables.accepts.get(row),
@@ -88,12 +104,15 @@ export function expectRows(tables: LogTables, keeps: number): void {
     const due = {
       ...{ nonce: true, hour: hourOf(keep, row), range: rangeOf(keep, row), place: row + 7 },
       ...{ offer: offerOf(keep, row), accept: acceptOf(keep, row) },
+      ...{ emission: emissionOf(keep, row), factors: factorRowsOf(row) },
     };
     expect(found).toEqual({ ...due, tile: plain(tileOf(row)) });
   }
   for (let row = end; row < end + 2 * rowsOfKeep; row++) {
     expect(tables.nonces.has(`kid ${row}`)).toBe(false);
     expect(tables.hoursOf('p').get(row)).toBeUndefined();
+    expect(tables.emissionsOf('p').get(row)).toBeUndefined();
+    expect(tables.factorRows.get(row)).toBeUndefined();
     expect(tables.ranges.get(row)).toBeUndefined();
     expect(tables.offers.has(row) || tables.accepts.has(row)).toBe(false);
     expect(tables.placesOf('energy/p').has(row)).toBe(false);

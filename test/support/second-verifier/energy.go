@@ -48,6 +48,10 @@ type sums struct {
 	meters, consumers, masses        int
 	massIsUnknown                    bool
 	isPartial, isDisputed            bool
+	// Of the meters that weigh: the greatest and the smallest, and whether all of them say both.
+	operating, valid int64
+	weighers         int
+	secondsUnknown   bool
 }
 
 func (t *sums) add(m *meter, record object) {
@@ -79,8 +83,39 @@ func (t *sums) add(m *meter, record object) {
 			t.co2.Add(&t.co2, value)
 		}
 	}
+	t.addSeconds(m, record)
 	// What an auxiliary meter without such a register would say, nobody can know.
 	t.isUnknown = t.isUnknown || m.role == "auxiliary" && !subtracts
+}
+
+// addSeconds is what a meter with a mass register that counts says of itself.
+func (t *sums) addSeconds(m *meter, record object) {
+	registers, energy := obj(m.spec, "registers"), obj(record, "energy")
+	weighs := false
+	for _, spec := range registers {
+		c, counts := countingOf(m.role, spec.(object))
+		weighs = weighs || counts && c.use == co2
+	}
+	if !weighs {
+		return
+	}
+	seconds := func(name string) (int64, bool) {
+		spec, there := registers[name].(object)
+		return numOr(energy, name, 0), there && str(spec, "unit") == "s" && energy[name] != nil
+	}
+	operating, saysOperating := seconds("operatingS")
+	valid, saysValid := seconds("validS")
+	if !saysOperating || !saysValid {
+		t.secondsUnknown = true
+		return
+	}
+	if t.weighers == 0 || operating > t.operating {
+		t.operating = operating
+	}
+	if t.weighers == 0 || valid < t.valid {
+		t.valid = valid
+	}
+	t.weighers++
 }
 
 // compare holds the figures of an entry against the sums.
@@ -106,9 +141,12 @@ func (s *state) compare(t *sums, hour *entry) error {
 	}
 	if t.masses > 0 && !t.massIsUnknown && !isDisputed {
 		proved["co2G"] = t.co2.Int64()
+		if !t.secondsUnknown {
+			proved["operatingS"], proved["validS"] = t.operating, t.valid
+		}
 	}
 	stated := object{}
-	for _, name := range []string{"generation", "quality", "consumption", "co2G"} {
+	for _, name := range []string{"generation", "quality", "consumption", "co2G", "operatingS", "validS"} {
 		if v, there := hour.spec[name]; there {
 			stated[name] = v
 		}

@@ -10,6 +10,8 @@ const hourS = 3600;
 const halfHourS = 1800;
 
 interface Device {
+  /** Where it is not the device's own name. */
+  readonly role?: string;
   readonly registers: object;
   /** At the start, the half and the end of the hour. */
   readonly values: readonly Readonly<Record<string, number>>[];
@@ -29,11 +31,13 @@ const devices: Readonly<Record<string, Device>> = {
       co2G: other('g'),
       exportWh: energy('export', { digits: 4, multiplier: 2 }),
       importWh: energy('import'),
+      operatingS: other('s'),
+      validS: other('s'),
     },
     values: [
-      { co2G: 10, exportWh: 9900, importWh: 1 },
-      { co2G: 20, exportWh: 9990, importWh: 2 },
-      { co2G: 40, exportWh: 80, importWh: 3 },
+      { co2G: 10, exportWh: 9900, importWh: 1, operatingS: 0, validS: 0 },
+      { co2G: 20, exportWh: 9990, importWh: 2, operatingS: 1700, validS: 1700 },
+      { co2G: 40, exportWh: 80, importWh: 3, operatingS: 3500, validS: 3500 },
     ],
   },
   consumption: {
@@ -41,11 +45,21 @@ const devices: Readonly<Record<string, Device>> = {
     values: [{ importWh: 100 }, { importWh: 150 }, { importWh: 230 }],
   },
   emission: {
+    registers: { co2G: other('g'), operatingS: other('s'), validS: other('s') },
+    values: [
+      { co2G: 5, operatingS: 0, validS: 0 },
+      { co2G: 6, operatingS: 1800, validS: 1500 },
+      { co2G: 9, operatingS: 3600, validS: 3000 },
+    ],
+  },
+  /** It weighs, and says nothing of how well. */
+  scale: {
+    role: 'emission',
     registers: { co2G: other('g'), operatingS: other('s') },
     values: [
-      { co2G: 5, operatingS: 0 },
-      { co2G: 6, operatingS: 1800 },
-      { co2G: 9, operatingS: 3600 },
+      { co2G: 0, operatingS: 0 },
+      { co2G: 0, operatingS: 1 },
+      { co2G: 1, operatingS: 2 },
     ],
   },
   check: {
@@ -69,30 +83,32 @@ const devices: Readonly<Record<string, Device>> = {
 /** Storage makes a plant issue nothing: there the file is of units that a dishonest log claims. */
 export function roleProofs(): Question[] {
   const roles = Object.keys(devices);
-  const without = roles.filter((role) => role !== 'storage');
+  const monitored = roles.filter((role) => role !== 'scale');
+  const without = monitored.filter((role) => role !== 'storage');
   const claimed = { deficit: 0, issued: { from: 1, to: 100 }, netted: 0 };
   return [
     ...underEach('every role but storage', hourOf(without)),
-    ...underEach('every role', hourOf(roles, claimed)),
+    ...underEach('every role', hourOf(monitored, claimed)),
+    ...underEach('an emission meter without its seconds', hourOf([...without, 'scale'])),
   ];
 }
 
-function hourOf(roles: readonly string[], certificates?: object): Uint8Array {
+function hourOf(names: readonly string[], certificates?: object): Uint8Array {
   const made = createProofLog();
   const { log, send } = made;
   log.genesis();
   log.account('solar');
   log.plant('solar');
-  for (const role of roles) {
-    const { registers, values } = devices[role] ?? { registers: {}, values: [] };
-    const signer = testKey(`${role} of two curves`, role === 'emission' ? 'ES256' : 'Ed25519');
-    log.meter(role, { registers, role });
-    log.key(role, { jwk: signer.jwk });
+  for (const name of names) {
+    const { registers, values, role = name } = devices[name] ?? { registers: {}, values: [] };
+    const signer = testKey(`${name} of two curves`, name === 'emission' ? 'ES256' : 'Ed25519');
+    log.meter(name, { registers, role });
+    log.key(name, { jwk: signer.jwk });
     const readings = values.map((shown, i) => ({
       registers: shown,
       t: testStartS + i * halfHourS,
     }));
-    send(role, readings, { signer });
+    send(name, readings, { signer });
   }
   log.time = testStartS + 2 * hourS;
   const { judgement } = made.seal('solar', testStartS, certificates && { certificates });

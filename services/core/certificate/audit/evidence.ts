@@ -234,6 +234,8 @@ function checkFigures(
     spec.generation === hour.generationWh &&
     spec.consumption === hour.consumptionWh &&
     spec.co2G === hour.co2G &&
+    spec.operatingS === hour.operatingS &&
+    spec.validS === hour.validS &&
     spec.quality === hour.quality &&
     spec.messages === messages.length;
   if (same) return;

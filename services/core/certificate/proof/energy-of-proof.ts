@@ -48,6 +48,8 @@ export function verifyEnergy(
     generation: figures.generationWh,
     consumption: figures.consumptionWh,
     co2G: figures.co2G,
+    operatingS: figures.operatingS,
+    validS: figures.validS,
     quality: figures.quality,
   });
   const stated = energyText(spec);
@@ -62,14 +64,19 @@ interface StatedEnergy {
   readonly generation: number;
   readonly consumption?: number | undefined;
   readonly co2G?: number | undefined;
+  readonly operatingS?: number | undefined;
+  readonly validS?: number | undefined;
   readonly quality: string;
 }
 
-function energyText({ generation, consumption, co2G, quality }: StatedEnergy): string {
+function energyText(stated: StatedEnergy): string {
+  const { generation, consumption, co2G, operatingS, validS, quality } = stated;
   return [
     `${generation} Wh generated`,
     ...(consumption === undefined ? [] : [`${consumption} Wh consumed`]),
     ...(co2G === undefined ? [] : [`${co2G} g of CO2`]),
+    ...(operatingS === undefined ? [] : [`${operatingS} s of operation`]),
+    ...(validS === undefined ? [] : [`${validS} s of valid data`]),
     quality,
   ].join(', ');
 }

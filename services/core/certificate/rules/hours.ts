@@ -1,6 +1,6 @@
 import { Refused } from '../../errors.ts';
 import { hourSeconds } from '../../energy/hours.ts';
-import type { EntryRef } from '../entry.ts';
+import { emissionRuleOf } from '../emission-record.ts';
 import type { SpecOf } from '../kinds.ts';
 import type { Range } from '../specs/parts.ts';
 import { issuedRangesOf, piecesWithin, quantity } from '../state/series.ts';
@@ -15,16 +15,12 @@ import {
   seriesIn,
   type Movement,
 } from './movement.ts';
-import { genesisOf, plantOf, type Effect, type Place, type Rule } from './rule.ts';
+import { genesisOf, plantOf, sameRef, type Effect, type Place, type Rule } from './rule.ts';
 
 /** The rules of sealing, issuing and correcting (D4.3). */
 
 type OpenHour = Extract<SpecOf<'hour'>, { certificates: object }>;
 type OpenCorrection = Extract<SpecOf<'hour-correction'>, { certificates: object }>;
-
-function sameRef(a: EntryRef | undefined, b: EntryRef | undefined): boolean {
-  return a?.index === b?.index && a?.leafHash === b?.leafHash;
-}
 
 /** What both kinds must say rightly: an hour that has ended, and the chain. */
 function requirePlace(spec: SpecOf<'hour'> | SpecOf<'hour-correction'>, place: Place): PlantState {
@@ -102,12 +98,24 @@ export const hour: Rule<'hour'> = {
         revokedWh: 0,
         issued: issued === undefined ? [] : [issued],
         versions: [place.ref.index],
+        ...knownOf(spec, place),
       };
       move({ plant, spec, movement, place, tell }, 0);
       plant.hours.set(start, hourState);
     };
   },
 };
+
+/** What emission records rest on, of plants that have them by the rules in force at the entry (D4.6). */
+function knownOf(
+  { plant, quality, generation, consumption, co2G, operatingS, validS }: OpenHour | OpenCorrection,
+  { state, ref: { index } }: Place,
+): Pick<HourState, 'known'> {
+  if (emissionRuleOf(state, plant) === undefined) return {};
+  const known = { index, quality, generationWh: generation };
+  const measured = { consumptionWh: consumption, co2G, operatingS, validS };
+  return { known: { ...known, ...measured } };
+}
 
 function committedHour({ ref }: Place, before: readonly number[]): HourState {
   const nothing = { certifiedWh: 0, revokedWh: 0, issued: [] } as const;
@@ -142,6 +150,7 @@ export const hourCorrection: Rule<'hour-correction'> = {
         revokedWh: previous.revokedWh - movement.revokedWh,
         issued: issued === undefined ? previous.issued : [...previous.issued, issued],
         versions: [...versions, place.ref.index],
+        ...knownOf(spec, place),
       });
     };
   },

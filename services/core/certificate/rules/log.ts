@@ -2,6 +2,7 @@ import { Refused } from '../../errors.ts';
 import { parsePublicJwk, publicKeyOfRaw, type PublicKey } from '../../keys.ts';
 import { ed25519Type, parseVkey, type VerifierKey } from '../../tlog/note.ts';
 import { parsePolicy } from '../../tlog/policy.ts';
+import type { Rules } from '../specs/log.ts';
 import { logKeysAt, type HeldPolicy } from '../state/state.ts';
 import { genesisOf, issuers, requireUnusedKey, type Place, type Rule } from './rule.ts';
 
@@ -21,6 +22,7 @@ export const genesis: Rule<'genesis'> = {
       throw new Refused('key-used', 'one key for two purposes, or the same issuing key twice');
     }
     requireGenesisKind(spec.rules.kinds);
+    requireOneRegime(spec.rules);
     const { policy: text, origin } = spec;
     const { index } = ref;
     const used = new Set(all.map(({ kid }) => kid));
@@ -169,6 +171,13 @@ function requireGenesisKind(kinds: readonly string[]): void {
   }
 }
 
+/** A plant's emissions are known in one way (D4.6). */
+function requireOneRegime({ emissions = [] }: Pick<Rules, 'emissions'>): void {
+  if (new Set(emissions.map(({ plant }) => plant)).size !== emissions.length) {
+    throw new Refused('rules', 'the emissions of one plant in two ways');
+  }
+}
+
 export const rules: Rule<'rules'> = {
   signers: () => [issuers],
   plan(spec, place) {
@@ -180,6 +189,7 @@ export const rules: Rule<'rules'> = {
       );
     }
     requireGenesisKind(spec.kinds);
+    requireOneRegime(spec);
     const { nonce: _nonce, notAfter: _notAfter, ...body } = spec;
     return () => {
       current.rules = body; // In force from the next index on (D3.3).

@@ -68,6 +68,7 @@ export const plant: Rule<'plant'> = {
         sealFrom,
         latest: undefined,
         hours: place.state.tables.hoursOf(spec.plant),
+        emissions: place.state.tables.emissionsOf(spec.plant),
         meters: [],
         frozen: false,
         issuedWh: 0,

@@ -48,6 +48,10 @@ export interface Rule<K extends Kind> {
   readonly plan: (spec: SpecOf<K>, place: Place) => Effect;
 }
 
+export function sameRef(a: EntryRef | undefined, b: EntryRef | undefined): boolean {
+  return a?.index === b?.index && a?.leafHash === b?.leafHash;
+}
+
 export const issuers: Requirement = { issuers: true };
 
 export function genesisOf({ state }: Pick<Place, 'state'>): Genesis {

@@ -34,7 +34,10 @@ const hourEnergy = {
   generation: wattHours,
   messages: integer(0),
   metersRoot: hashHex,
+  /** Seconds of an emission monitor, beside `co2G`: both or neither. */
+  operatingS: optional(integer(0)),
   quality: qualityShape,
+  validS: optional(integer(0)),
 } as const;
 const hourPlace = { interval, plant: id, prev: optional(entryRef) } as const;
 /** In place of everything but plant, interval, `prev`, `amends` and roots (D3.3, committed sites). */

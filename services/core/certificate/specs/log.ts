@@ -15,6 +15,7 @@ import {
   thumbprint,
 } from '../../shape.ts';
 import type { Infer } from '../../shape.ts';
+import { emissionRuleShape, emissionRulesLimit } from './emissions.ts';
 import { signed } from './parts.ts';
 
 const hours = { min: 1, max: 64 } as const;
@@ -28,6 +29,8 @@ const rulesMembers = {
   /** After this time an incomplete hour is sealed with what is proved (D4.3). */
   deadlineS: integer(0),
   eligibleSources: array(id, { min: 0, max: 64 }),
+  /** How the emissions of plants are known (D4.6), one way for a plant; others have no record. */
+  emissions: optional(array(emissionRuleShape, { min: 1, max: emissionRulesLimit })),
   /** So long after the end of its hour a certificate can be used (D4.4); by default for ever. */
   expireAfterS: optional(integer(0)),
   /** A reading further ahead of its arrival than this is quarantined (D4.1). */

@@ -12,7 +12,7 @@ export const stateVersion = 5;
 
 interface Memory {
   readonly state: Omit<LogState, 'tables' | 'plants' | 'series' | 'stateTree'>;
-  readonly plants: Map<string, Omit<PlantState, 'hours'>>;
+  readonly plants: Map<string, Omit<PlantState, 'hours' | 'emissions'>>;
   /** By series, how many ranges it has. */
   readonly series: Map<string, number>;
   readonly stateTree: Omit<StateTree, 'ranges' | 'tilesOf'> & { readonly ranges: number };
@@ -25,7 +25,9 @@ export function encodeMemory(log: LogState, extra?: unknown): Uint8Array {
   const { ranges, tilesOf: _tilesOf, ...tree } = stateTree;
   return encodeKept({
     state,
-    plants: new Map([...plants].map(([id, { hours: _hours, ...plant }]) => [id, plant])),
+    plants: new Map(
+      [...plants].map(([id, { hours: _hours, emissions: _emissions, ...plant }]) => [id, plant]),
+    ),
     series: new Map([...series].map(([name, { places }]) => [name, places.length])),
     stateTree: { ...tree, ranges: ranges.length },
     extra,
@@ -52,7 +54,10 @@ export function decodeMemory(
       policies: genesis.policies.map((held) => ({ ...held, policy: parsePolicy(held.text) })),
     },
     plants: new Map(
-      [...memory.plants].map(([id, plant]) => [id, { ...plant, hours: tables.hoursOf(id) }]),
+      [...memory.plants].map(([id, plant]) => [
+        id,
+        { ...plant, hours: tables.hoursOf(id), emissions: tables.emissionsOf(id) },
+      ]),
     ),
     series: new Map(
       [...memory.series].map(([name, count]) => [

@@ -1,4 +1,5 @@
 import { compareAscii } from '../../bytes.ts';
+import type { FactorSet } from '../../energy/emissions/factor-set.ts';
 import { hourSeconds } from '../../energy/hours.ts';
 import type { PublicKey } from '../../keys.ts';
 import type { Policy } from '../../tlog/policy.ts';
@@ -10,7 +11,7 @@ import type { meterEndSpec } from '../specs/register.ts';
 import type { Infer } from '../../shape.ts';
 import { emptyStateTree, type KeptSeries, type StateTree } from './state-tree.ts';
 import type { Table } from './rows.ts';
-import { memoryTables, type HourState, type LogTables } from './tables.ts';
+import { memoryTables, type EmissionState, type HourState, type LogTables } from './tables.ts';
 
 /**
  * Everything that the log's entries say, folded in order (fold.ts). Only `advance` changes it. All
@@ -36,6 +37,8 @@ export interface LogState {
   previousState: StatedState | undefined;
   /** The highest `asOf` of any `state`, void or not. */
   stateAsOf: number;
+  /** Every version of each factor set, in the order of their entries; the rows lie in `tables`. */
+  readonly factorSets: Map<string, FactorVersionState[]>;
   /** Thumbprints of every log, issuing, ingestion, account and meter key. */
   readonly usedKeys: Set<string>;
   /** Meter serials and official ids, each at one plant at a time. */
@@ -60,6 +63,13 @@ export interface StatedState {
   readonly asOf: number;
   readonly ref: EntryRef;
   readonly time: number;
+}
+
+/** A version of a factor set, as its entry said. */
+export interface FactorVersionState {
+  readonly version: string;
+  readonly index: number;
+  readonly validity: FactorSet['validity'];
 }
 
 export interface Violation {
@@ -129,6 +139,8 @@ export interface PlantState {
   /** The latest `hour` or `hour-correction` that names this plant, void or not: its hash chain. */
   latest: EntryRef | undefined;
   readonly hours: Table<number, HourState>;
+  /** Emission records by the start of their day. */
+  readonly emissions: Table<number, EmissionState>;
   /** Ids of its meters, in the order of their entries. */
   readonly meters: string[];
   frozen: boolean;
@@ -189,6 +201,7 @@ export function emptyState({
     latestState: undefined,
     previousState: undefined,
     stateAsOf: 0,
+    factorSets: new Map(),
     usedKeys: new Set(),
     serials: new Map(),
     officialIds: new Map(),

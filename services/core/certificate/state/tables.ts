@@ -1,3 +1,5 @@
+import type { FactorRow } from '../../energy/emissions/factor-set.ts';
+import type { KnownHour } from '../../energy/emissions/hour.ts';
 import type { EntryRef } from '../entry.ts';
 import type { Quality } from '../specs/hours.ts';
 import type { Item, Range } from '../specs/parts.ts';
@@ -12,6 +14,10 @@ import type { IssuedRange } from './series.ts';
 export interface LogTables {
   /** The sealed hours of a plant, by their start (Unix seconds). */
   readonly hoursOf: (plant: string) => Table<number, HourState>;
+  /** Emission records of a plant, by the start of their day (Unix seconds). */
+  readonly emissionsOf: (plant: string) => Table<number, EmissionState>;
+  /** Rows of factor sets, by the index of their entry. */
+  readonly factorRows: Table<number, readonly FactorRow[]>;
   /** `${kid} ${nonce}` of every signature that was ever used, and the issuing body's as one (D3.3). */
   readonly nonces: Table<string, true>;
   /** Every `offer`, and every `accept` of one that has to be paid, by the entry's index. */
@@ -35,6 +41,18 @@ export interface HourState {
   readonly revokedWh: number;
   /** Every range that this hour's versions issued. */
   readonly issued: readonly Range[];
+  /** Indexes of all versions, ascending. */
+  readonly versions: readonly number[];
+  /** What an emission record rests on; not of a committed hour. */
+  readonly known?: KnownHour;
+}
+
+/** The latest version of a plant's emission record of one day. */
+export interface EmissionState {
+  readonly ref: EntryRef;
+  readonly totalG: number;
+  /** SHA-256 over what it says, lowercase hex: a correction says something else. */
+  readonly said: string;
   /** Indexes of all versions, ascending. */
   readonly versions: readonly number[];
 }
@@ -62,6 +80,8 @@ export function memoryTables(): LogTables {
   const tiles = new Map<number, Map<number, Uint8Array>>();
   return {
     hoursOf: () => new Map(),
+    emissionsOf: () => new Map(),
+    factorRows: new Map(),
     nonces: new Map(),
     offers: new Map(),
     accepts: new Map(),

@@ -6,20 +6,19 @@ import type { Quality } from '../meter-hour.ts';
 import { monitored, operatingSecondsOf, scaledUp, validShare } from './hour.ts';
 import type { HourHistory, KnownHour } from './hour.ts';
 import { aheadOf, pastOf, type Ahead, type PastHour } from './past.ts';
-import { substituteRules, type RegimeName, type SubstituteTier } from './substitute.ts';
+import { substituteRules, substituteTiers, type RegimeName } from './substitute.ts';
 
 /**
  * What a plant emitted on a day (D4.6), hour by hour, each with how it is known. A day is one of UTC:
  * hours are of UTC, and whoever needs the days of another zone sums hours (sums.ts).
  */
 
-export const dayHours = 24;
-
 export const methods = ['measured', 'calculated', 'substituted'] as const;
 export type Method = (typeof methods)[number];
 
 /** `hourly-mean`: Art. 44(2); `idle`: no operation; `factor`: energy times factor; else substituted. */
-export type Tier = 'hourly-mean' | 'idle' | 'factor' | 'capacity' | SubstituteTier;
+export const tiers = ['hourly-mean', 'idle', 'factor', 'capacity', ...substituteTiers] as const;
+type Tier = (typeof tiers)[number];
 
 export interface EmissionHour {
   /** Of a substitute by 40 CFR 75: the monitor's availability, ppm. */
@@ -27,10 +26,9 @@ export interface EmissionHour {
   /** The `hour` or `hour-correction` that it is computed from. */
   readonly entry: number;
   readonly grams: number;
-  /** Of the day, 0 to 23. */
-  readonly hour: number;
   readonly method: Method;
   readonly quality: Quality;
+  readonly start: number;
   readonly tier: Tier;
   /** Valid seconds of those in operation, ppm; absent where that is not known or there were none. */
   readonly validPpm?: number;
@@ -85,11 +83,11 @@ export function emissionDay(question: DayQuestion): EmissionDay {
 function headOf(
   start: number,
   { index, quality }: KnownHour,
-): Pick<EmissionHour, 'entry' | 'hour' | 'quality'> {
-  return { entry: index, hour: (start / hourSeconds) % dayHours, quality };
+): Pick<EmissionHour, 'entry' | 'quality' | 'start'> {
+  return { entry: index, quality, start };
 }
 
-type Figure = Omit<EmissionHour, 'entry' | 'hour' | 'quality'>;
+type Figure = Omit<EmissionHour, 'entry' | 'quality' | 'start'>;
 
 function calculated(hour: KnownHour, { energy, mgPerKwh, capacityW }: CalculatedBy): Figure {
   const wh = energy === 'generation' ? hour.generationWh : hour.consumptionWh;
@@ -139,8 +137,13 @@ export function substitutedHours({ hours }: Pick<EmissionDay, 'hours'>): number 
   return hours.filter(({ method }) => method === 'substituted').length;
 }
 
-/** Whether the hour after an outage of the day lies behind its end, so that it may change the day. */
-export function isOpenDay({ hours }: Pick<EmissionDay, 'hours'>): boolean {
+/** Whether hours that are not sealed yet may change the day: its last outage may go on in them. */
+export function isOpenDay(
+  { hours }: Pick<EmissionDay, 'hours'>,
+  { by, history }: Pick<DayQuestion, 'by' | 'history'>,
+): boolean {
+  if (by.method === 'calculated' || by.regime === 'eu-2018-2066') return false;
   const last = hours.findLast(({ tier }) => tier !== 'idle');
-  return last?.method === 'substituted' && last.tier !== 'capacity';
+  if (last?.method !== 'substituted') return false;
+  return aheadOf(history, last.start).nextGramsPerHour === undefined;
 }

@@ -13,17 +13,19 @@ export const regimes = ['40-cfr-75', 'eu-2018-2066'] as const;
 export type RegimeName = (typeof regimes)[number];
 
 /** By which paragraph. */
-export type SubstituteTier =
-  | '31-b-1'
-  | '31-b-2'
-  | '33-b-1-i'
-  | '33-b-1-ii'
-  | '33-b-2-i'
-  | '33-b-2-ii'
-  | '33-b-3'
-  | '33-b-4'
-  | '45-2'
-  | '45-none';
+export const substituteTiers = [
+  '31-b-1',
+  '31-b-2',
+  '33-b-1-i',
+  '33-b-1-ii',
+  '33-b-2-i',
+  '33-b-2-ii',
+  '33-b-3',
+  '33-b-4',
+  '45-2',
+  '45-none',
+] as const;
+type SubstituteTier = (typeof substituteTiers)[number];
 
 export interface Substitute {
   readonly gramsPerHour: number;

@@ -1,6 +1,5 @@
 import { add } from '../exact.ts';
 import { dateAt, dateText, type Calendar } from '../calendar.ts';
-import { hourSeconds } from '../hours.ts';
 import type { EmissionHour, Method } from './day.ts';
 
 /** Emissions of a plant's days and months, in the days of any zone: sums of its hours. */
@@ -14,26 +13,9 @@ export interface EmissionSum {
   >;
 }
 
-/** An hour of a record with the instant that it begins at. */
-export interface DatedHour extends Pick<EmissionHour, 'grams' | 'method'> {
-  readonly start: number;
-}
-
-/** `day` is the start of a record's day. */
-export function datedHours(
-  day: number,
-  hours: readonly Pick<EmissionHour, 'grams' | 'hour' | 'method'>[],
-): readonly DatedHour[] {
-  return hours.map(({ grams, hour, method }) => ({
-    grams,
-    method,
-    start: day + hour * hourSeconds,
-  }));
-}
-
 /** By the day or month that each hour starts in; ascending. Refused('overflow') beyond 2^53 grams. */
 export function emissionSums(
-  hours: readonly DatedHour[],
+  hours: readonly Pick<EmissionHour, 'grams' | 'method' | 'start'>[],
   { calendar, period }: { readonly calendar: Calendar; readonly period: 'day' | 'month' },
 ): readonly EmissionSum[] {
   const sums = new Map<string, EmissionSum>();

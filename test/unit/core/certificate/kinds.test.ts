@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { toHex } from '#core/bytes.ts';
+import { decodeUtf8, toHex } from '#core/bytes.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
 import { isKnownKind, specOf, unsignedKinds, type Kind } from '#core/certificate/kinds.ts';
 import { advanceStateTree, stateRoot } from '#core/certificate/state/state-tree.ts';
@@ -14,6 +14,13 @@ import {
   testRules,
 } from '#support/log-builder.ts';
 import { testStartS, testVkey } from '#support/log-builder.ts';
+import {
+  correctRecord,
+  createEmissionLog,
+  emissionRules,
+  enterRecord,
+  sealDays,
+} from '#support/emission-log.ts';
 import { testPolicy } from '#support/test-policy.ts';
 
 const ajv = new Ajv2020({ strict: false });
@@ -53,11 +60,12 @@ function examples(): [Kind, object][] {
   log.enter('key-end', { kid, lastSeq: 1, lastT: 1, ...log.once() });
   const end = { closing: registers, endsAt: log.time, meter: 'SOLAR-1' };
   log.enter('meter-change', { ...end, ...log.once() });
-  log.enter('rules', { ...testRules, stateEveryS: 3600, version: 2, ...log.once() });
+  const changed = { emissions: emissionRules, stateEveryS: 3600, version: 2 };
+  log.enter('rules', { ...testRules, ...changed, ...log.once() });
   enterLogKinds(log);
   expect([...log.state.violations.values()]).toEqual([]);
   log.void(log.hour('none', testStartS, 1));
-  return log.entries.flatMap((bytes): [Kind, object][] => {
+  return [...log.entries, ...emissionEntries()].flatMap((bytes): [Kind, object][] => {
     const { kind, spec } = parseEntry(bytes);
     if (kind === 'genesis')
       return [
@@ -87,6 +95,18 @@ function enterTrade(log: LogBuilder): void {
   const paid = { accept, account: 'solar', items, reference: 'payment 1' };
   log.enter('settle', { ...paid, ...log.once() });
   log.enter('withdraw', { items, reason: 'because', evidence, ...log.once() });
+}
+
+/** Factors, and records of both ways in which emissions are known, one of them with substitutes. */
+function emissionEntries(): readonly Uint8Array[] {
+  const log = createEmissionLog();
+  sealDays(log, 'wind', { hourOf: (hour) => (hour === 12 ? { validS: 9 } : {}) });
+  sealDays(log, 'solar');
+  for (const plant of ['wind', 'solar']) enterRecord(log, plant);
+  log.correct('solar', testStartS, 7);
+  correctRecord(log, 'solar');
+  expect([...log.state.violations.values()]).toEqual([]);
+  return log.entries.filter((bytes) => !/"kind":"(hour|genesis)/.test(decodeUtf8(bytes)));
 }
 
 /** The state, and what changes the keys of log, issuing body, ingestion and accounts; then its end. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { combineMeters, computePlantHour } from '#core/energy/plant-hour.ts';
 import type { MeterEvidence } from '#core/energy/meter-hour.ts';
 import { auxiliary, co2G, evidenceOf, exportWh, importWh, production } from './evidence.ts';
-import { start, values } from './evidence.ts';
+import { held, start, values } from './evidence.ts';
 
 const plantHour = (meters: readonly MeterEvidence[], capacityW = 10_000) =>
   computePlantHour({ start, capacityW, meters });
@@ -89,6 +89,41 @@ describe("a plant's hour", () => {
     expect(silent).toMatchObject({ generationWh: 50, quality: 'partial', issues: true });
     expect(silent).not.toHaveProperty('co2G');
     expect(plantHour([production([])])).not.toHaveProperty('co2G');
+  });
+
+  const seconds = { unit: 's', direction: 'none' } as const;
+  const stackOf = (meter: string, shown: Readonly<Record<string, number>>) => {
+    const registers = { co2G, operatingS: seconds, validS: seconds };
+    const readings = [0, 1].map((last) => ({
+      t: last * 3600,
+      registers: Object.fromEntries(Object.entries(shown).map(([name, of]) => [name, last * of])),
+    }));
+    return evidenceOf({ meter, role: 'emission', registers }, held(readings));
+  };
+
+  it('says of several monitors what the least of them says', () => {
+    const one = stackOf('E1', { co2G: 10, operatingS: 3500, validS: 3600 });
+    const two = stackOf('E2', { co2G: 20, operatingS: 3600, validS: 1000 });
+    expect(plantHour([one, two])).toMatchObject({ co2G: 30, operatingS: 3600, validS: 1000 });
+    expect(plantHour([two, one])).toMatchObject({ co2G: 30, operatingS: 3600, validS: 1000 });
+  });
+
+  it('says nothing of monitors where one of them does not, nor without what they weigh', () => {
+    const one = stackOf('E1', { co2G: 10, operatingS: 3600, validS: 3600 });
+    const dumb = stackOf('E2', { co2G: 1, operatingS: 3600 });
+    const mute = evidenceOf({ meter: 'E2', role: 'emission', registers: { co2G } }, ran('co2G', 1));
+    for (const other of [dumb, mute]) {
+      const hour = plantHour([one, other]);
+      expect(hour.co2G).toBe(11);
+      expect(hour).not.toHaveProperty('operatingS');
+      expect(hour).not.toHaveProperty('validS');
+    }
+    const open = plantHour([stackOf('E1', { operatingS: 3600, validS: 3600 })]);
+    expect(open).not.toHaveProperty('operatingS');
+    const energy = { unit: 'Wh', direction: 'none' } as const;
+    const registers = { co2G, operatingS: energy, validS: seconds };
+    const wrong = { ...one, spec: { ...one.spec, registers } };
+    expect(plantHour([wrong])).not.toHaveProperty('validS');
   });
 });
 

@@ -107,6 +107,8 @@ describe('an hour that states what its evidence does not', () => {
     ['less energy', /energy: .*540 Wh.*539 Wh/, { energy: { generation: 539 } }],
     ['another quality', /energy: .*measured.*partial/, { energy: { quality: 'partial' } }],
     ['CO2 of no meter', /energy: .* g of CO2/, { spec: { co2G: 5 } }],
+    ['operation of no meter', /energy: .* s of operation/, { spec: { operatingS: 5 } }],
+    ['valid data of no meter', /energy: .* s of valid data/, { spec: { validS: 5 } }],
     ['consumption of no meter', /energy: .*consumed/, { spec: { consumption: 5 } }],
     [
       'more energy in a record',

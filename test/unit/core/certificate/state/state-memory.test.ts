@@ -24,6 +24,8 @@ function tablesIn(kept: Kept): LogTables {
   };
   return {
     hoursOf: (plant) => table(`hours of ${plant}`),
+    emissionsOf: (plant) => table(`emissions of ${plant}`),
+    factorRows: table('factor rows'),
     nonces: table('nonces'),
     offers: table('offers'),
     accepts: table('accepts'),

@@ -48,6 +48,8 @@ function watchedTables() {
   };
   const tables: LogTables = {
     hoursOf: (plant) => table(`hours of ${plant}`),
+    emissionsOf: (plant) => table(`emissions of ${plant}`),
+    factorRows: table('factor rows'),
     nonces: table('nonces'),
     offers: table('offers'),
     accepts: table('accepts'),
@@ -255,7 +257,8 @@ async function foldedAgain({ entries }: LogBuilder) {
 
 /** What does not lie in the tables. */
 function besideTables({ plants, stateTree, ...state }: LogState): unknown {
-  const register = [...plants].map(([name, plant]) => [name, { ...plant, hours: 'in a table' }]);
+  const inTables = { emissions: 'in a table', hours: 'in a table' };
+  const register = [...plants].map(([name, plant]) => [name, { ...plant, ...inTables }]);
   const tree = { ...stateTree, tilesOf: 'tables' };
   return snapshot({ ...state, plants: register, stateTree: tree, tables: 'these' });
 }
@@ -272,8 +275,9 @@ describe('a log', () => {
     expect(kept.get('tiles of 0')?.size).toBe(1);
     expect(kept.get('nonces')).toEqual(rowsInMemory(nonces));
     expect(kept.get('nonces')?.size).toBeGreaterThan(2);
-    for (const [name, { hours }] of log.state.plants) {
+    for (const [name, { emissions, hours }] of log.state.plants) {
       expect(kept.get(`hours of ${name}`)).toEqual(rowsInMemory(hours));
+      expect(kept.get(`emissions of ${name}`)).toEqual(rowsInMemory(emissions));
     }
     expect(kept.get('hours of wind')?.size).toBe(8);
     expect(kept.get('places of energy/wind')).toEqual(

@@ -6,7 +6,7 @@ import type { CalculatedBy, DayQuestion } from '#core/energy/emissions/day.ts';
 import { avoidedBy } from '#core/energy/emissions/avoided.ts';
 import { footprint, type FootprintQuestion } from '#core/energy/emissions/footprint.ts';
 import type { KnownHour } from '#core/energy/emissions/hour.ts';
-import { datedHours, emissionSums } from '#core/energy/emissions/sums.ts';
+import { emissionSums } from '#core/energy/emissions/sums.ts';
 import { hourSeconds } from '#core/energy/hours.ts';
 import { refusing } from '../reports/claims.ts';
 import { dayStart, gap, historyFrom, idle, times, whole } from './known-hours.ts';
@@ -29,9 +29,9 @@ describe('the emissions of a day', () => {
     expect(day.hours[21]).toEqual({
       entry: 7,
       grams: 1000,
-      hour: 21,
       method: 'measured',
       quality: 'measured',
+      start: dayStart + 21 * hourSeconds,
       tier: 'hourly-mean',
       validPpm: 1_000_000,
     });
@@ -46,11 +46,18 @@ describe('the emissions of a day', () => {
   });
 
   it('may change while the hour after an outage is not known', () => {
-    const open = (hours: KnownHour[]): boolean => isOpenDay(emissionDay(question(hours)));
+    const open = (hours: KnownHour[], by = question([]).by): boolean => {
+      const asked = question(hours, { by });
+      return isOpenDay(emissionDay(asked), asked);
+    };
     expect(open([...times(23, whole(1)), gap])).toBe(true);
     expect(open([...times(22, whole(1)), gap, idle])).toBe(true);
     expect(open([...times(22, whole(1)), gap, whole(1)])).toBe(false);
     expect(open(times(24, idle))).toBe(false);
+    expect(open([...times(23, whole(1)), gap, whole(1)])).toBe(false);
+    expect(open([...times(23, whole(1)), gap, gap])).toBe(true);
+    const regime = { method: 'measured', regime: 'eu-2018-2066', maxGramsPerHour: 1 } as const;
+    expect(open([...times(23, whole(1)), gap], regime)).toBe(false);
   });
 
   it('refuse what is beyond 2^53', () => {
@@ -67,11 +74,12 @@ describe('the emissions of a day', () => {
     };
     const poor: KnownHour = { index: 9, quality: 'partial', generationWh: 3 };
     const hours = [...times(23, whole(1)), poor];
-    const day = emissionDay(question(hours, { by }));
+    const asked = question(hours, { by });
+    const day = emissionDay(asked);
     // 1 kWh at 820.001 g, rounded up; at most 2 kWh where it is not measured in full.
     expect(day.hours[0]).toMatchObject({ grams: 821, method: 'calculated', tier: 'factor' });
     expect(day.hours[23]).toMatchObject({ grams: 1641, method: 'substituted', tier: 'capacity' });
-    expect(isOpenDay(day)).toBe(false);
+    expect(isOpenDay(day, asked)).toBe(false);
     const consumed = { by: { ...by, energy: 'consumption' as const } };
     expect(emissionDay(question(hours, consumed)).hours[0]).toMatchObject({ tier: 'capacity' });
     const fuel = [...times(24, whole(1, { consumptionWh: 500 }))];
@@ -93,11 +101,10 @@ describe('the emissions of a day', () => {
 
 describe('sums of emissions', () => {
   const { hours } = emissionDay(question([...times(23, whole(10)), gap]));
-  const dated = datedHours(dayStart, hours);
 
   it('are of the days and months of a zone', () => {
     const utc = { calendar: fixedCalendar(0), period: 'month' } as const;
-    expect(emissionSums(dated, utc)).toEqual([
+    expect(emissionSums(hours, utc)).toEqual([
       {
         period: '2026-01',
         totalG: 240,
@@ -108,7 +115,7 @@ describe('sums of emissions', () => {
       },
     ]);
     const there = { calendar: calendarOf('America/New_York'), period: 'day' } as const;
-    expect(emissionSums(dated, there).map(({ period, totalG }) => [period, totalG])).toEqual([
+    expect(emissionSums(hours, there).map(({ period, totalG }) => [period, totalG])).toEqual([
       ['2025-12-31', 50],
       ['2026-01-01', 190],
     ]);

@@ -16,11 +16,7 @@ export const idle: KnownHour = whole(0, { operatingS: 0, validS: 0 });
 /** An hour whose registers say nothing. */
 export const unknown: KnownHour = { index: 8, quality: 'disputed', generationWh: 0 };
 
-/** Hours one after the other, the last of which ends at `end`. */
-export function historyTo(end: number, hours: readonly KnownHour[]): HourHistory {
-  return historyFrom(end - hours.length * hourSeconds, hours);
-}
-
+/** Hours one after the other, from `start` on. */
 export function historyFrom(start: number, hours: readonly KnownHour[]): HourHistory {
   return (t) => hours[(t - start) / hourSeconds];
 }
