@@ -20,7 +20,7 @@ import { formatVkey, ed25519Type } from '#core/tlog/note.ts';
 /** Where and when the logs of the tests live: 2026-01-01T10:00:00Z, the start of an hour. */
 export const testOrigin = 'log.example/hourseal/2026';
 export const testStartS = 1_767_261_600;
-const dayS = 86_400;
+export const dayS = 86_400;
 const farS = 4_102_444_800;
 
 const signers = new Map<string, Signer>();
@@ -43,11 +43,23 @@ export const testRules: Rules = {
   eligibleSources: ['solar', 'wind', 'hydro'],
   futureS: 120,
   kinds: [
-    ...['accept', 'account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze'],
+    ...['accept', 'account', 'account-key', 'cancel', 'claim', 'decision', 'exchange', 'fork'],
+    'freeze',
     ...['emission', 'emission-correction', 'factors'],
     ...['hour', 'hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'lock'],
     ...['log-close', 'log-key', 'meter', 'meter-change', 'offer', 'plant', 'plant-change'],
-    ...['policy', 'refuse', 'rules', 'settle', 'state', 'unfreeze', 'unlock', 'void', 'withdraw'],
+    ...[
+      'policy',
+      'refuse',
+      'rules',
+      'settle',
+      'state',
+      'unclaim',
+      'unfreeze',
+      'unlock',
+      'void',
+      'withdraw',
+    ],
   ],
   lateAfterS: 45 * dayS,
   version: 1,
@@ -158,11 +170,14 @@ export function createLog({
       case 'account-key':
         return spec.cause === 'loss' ? issuing() : acting(named('account'));
       case 'cancel':
+      case 'claim':
       case 'offer':
       case 'accept':
       case 'refuse':
       case 'settle':
         return acting(named('account'));
+      case 'unclaim':
+        return 'restsOn' in spec ? [] : acting(named('account'));
       case 'issuer-key':
         return [...issuing(), ...keySigners(spec.add)];
       case 'plant':

@@ -54,6 +54,13 @@ const acceptOf = (keep: number, row: number): AcceptState => ({
   ...{ leafHash: `${row}`, account: 'q', offer: row, items, payBy: keep },
 });
 
+const cancelOf = (keep: number) => ({ beneficiary: 'ö', period: { from: 0, to: keep } });
+const claimItems = [{ series: 'energy/p', from: 1, to: 9, point: 'ö', hour: 3600 }];
+const claimOf = (row: number) => ({ account: `${row}`, items: claimItems });
+const claimedOf = (keep: number) => ({
+  claims: [{ series: 'energy/p', from: 1, to: 9, index: keep }],
+});
+
 const tileOf = (keep: number): Uint8Array => Uint8Array.from({ length: 32 }, (_, i) => keep + i);
 
 /** Sets the rows of the `keep`th time, from 1. */
@@ -67,6 +74,9 @@ export function setRows(tables: LogTables, keep: number): void {
     tables.ranges.set(row, rangeOf(keep, row));
     tables.offers.set(row, offerOf(keep, row));
     tables.accepts.set(row, acceptOf(keep, row));
+    tables.cancels.set(row, cancelOf(keep));
+    tables.claims.set(row, claimOf(row));
+    tables.claimedOf('ö').set(row, claimedOf(keep));
     tables.placesOf('energy/p').set(row, row + 7);
     tables.tilesOf(0).set(row, tileOf(row));
   }
@@ -98,12 +108,16 @@ export function expectRows(tables: LogTables, keeps: number): void {
       range: tables.ranges.get(row),
       offer: tables.offers.get(row),
       accept: tables.accepts.get(row),
+      cancel: tables.cancels.get(row),
+      claim: tables.claims.get(row),
+      claimed: tables.claimedOf('ö').get(row),
       place: tables.placesOf('energy/p').get(row),
       tile: plain(tables.tilesOf(0).get(row)),
     };
     const due = {
       ...{ nonce: true, hour: hourOf(keep, row), range: rangeOf(keep, row), place: row + 7 },
       ...{ offer: offerOf(keep, row), accept: acceptOf(keep, row) },
+      ...{ cancel: cancelOf(keep), claim: claimOf(row), claimed: claimedOf(keep) },
       ...{ emission: emissionOf(keep, row), factors: factorRowsOf(row) },
     };
     expect(found).toEqual({ ...due, tile: plain(tileOf(row)) });
@@ -115,6 +129,8 @@ export function expectRows(tables: LogTables, keeps: number): void {
     expect(tables.factorRows.get(row)).toBeUndefined();
     expect(tables.ranges.get(row)).toBeUndefined();
     expect(tables.offers.has(row) || tables.accepts.has(row)).toBe(false);
+    expect(tables.cancels.has(row) || tables.claims.has(row)).toBe(false);
+    expect(tables.claimedOf('ö').has(row)).toBe(false);
     expect(tables.placesOf('energy/p').has(row)).toBe(false);
     expect(tables.tilesOf(0).get(row)).toBeUndefined();
   }

@@ -98,10 +98,10 @@ export const claim: Rule<'claim'> = {
     });
     requireRoom(items, place);
     const change = changeItems(items.map(itemOf), place, { state: 'claimed', claim: ref.index });
-    return () => {
+    return (tell) => {
       state.tables.claims.set(ref.index, { account, items: spec.items });
       bookClaims(state, items, ref.index);
-      change();
+      change(tell);
     };
   },
 };
@@ -142,9 +142,9 @@ export const unclaim: Rule<'unclaim'> = {
       if (item !== undefined) requireClaimed(held, item, { state, account });
     });
     const change = changeItems(items.map(itemOf), place, { state: 'cancelled' });
-    return () => {
+    return (tell) => {
       unbookClaims(state, items);
-      change();
+      change(tell);
     };
   },
 };

@@ -13,9 +13,9 @@ export const cancel: Rule<'cancel'> = {
     requireOwnActive(items, spec.account, place);
     const change = changeItems(items, place, { state: 'cancelled', basis: place.ref.index });
     const { beneficiary, period } = spec;
-    return () => {
+    return (tell) => {
       place.state.tables.cancels.set(place.ref.index, { beneficiary, period });
-      change();
+      change(tell);
     };
   },
 };

@@ -23,10 +23,10 @@ export const withdraw: Rule<'withdraw'> = {
       if (held.piece.state === 'withdrawn') refuseState(held, 'withdrawn');
     });
     const change = changeItems(items, place, { state: 'withdrawn' });
-    return () => {
+    return (tell) => {
       // First: afterwards no unit says any more what it was claimed for.
       for (const item of items) unbookClaims(place.state, claimsIn(item, place));
-      change();
+      change(tell);
       for (const item of items) revoke(item, place);
     };
   },

@@ -90,7 +90,7 @@ const envelope: readonly Breach[] = [
       ),
   ],
   ['time that goes backwards', 'time', (log) => log.account('late', {}, { time: start - 1 })],
-  ['a kind that is not in force', 'kind', (log) => log.enter('claim', { a: 1 })],
+  ['a kind that is not in force', 'kind', (log) => log.enter('charge', { a: 1 })],
   ['a second genesis', 'kind', (log) => log.genesis()],
   ['a spec that is not that of its kind', 'form', (log) => log.enter('void', { index: -1 })],
   ['a spec with a member more', 'form', (log) => log.account('more', { extra: 1 })],

@@ -257,9 +257,9 @@ describe('every kind has its effect', () => {
   });
 
   it('a kind that the rules have in force, but this program does not know, leaves all as it was', () => {
-    const log = createBusyLog({ rules: { kinds: [...testRules.kinds, 'claim'] } });
+    const log = createBusyLog({ rules: { kinds: [...testRules.kinds, 'charge'] } });
     const before = snapshot(log.state);
-    expect(() => log.enter('claim', { any: 'thing' })).toThrow(UnknownKind);
+    expect(() => log.enter('charge', { any: 'thing' })).toThrow(UnknownKind);
     expect(snapshot(log.state)).toEqual(before);
   });
 

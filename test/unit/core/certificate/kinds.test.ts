@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeUtf8, toHex } from '#core/bytes.ts';
 import { parseEntry } from '#core/certificate/entry.ts';
-import { isKnownKind, specOf, unsignedKinds, type Kind } from '#core/certificate/kinds.ts';
+import { isKnownKind, specOf, isUnsigned, type Kind } from '#core/certificate/kinds.ts';
 import { advanceStateTree, stateRoot } from '#core/certificate/state/state-tree.ts';
 import { Refused } from '#core/errors.ts';
 import {
@@ -21,6 +21,7 @@ import {
   enterRecord,
   sealDays,
 } from '#support/emission-log.ts';
+import { cancelFor, claim, createClaimLog, took } from '#support/claim-log.ts';
 import { testPolicy } from '#support/test-policy.ts';
 
 const ajv = new Ajv2020({ strict: false });
@@ -65,15 +66,17 @@ function examples(): [Kind, object][] {
   enterLogKinds(log);
   expect([...log.state.violations.values()]).toEqual([]);
   log.void(log.hour('none', testStartS, 1));
-  return [...log.entries, ...emissionEntries()].flatMap((bytes): [Kind, object][] => {
-    const { kind, spec } = parseEntry(bytes);
-    if (kind === 'genesis')
-      return [
-        [kind, spec],
-        [kind, { ...spec, policy: testPolicy() }],
-      ];
-    return isKnownKind(kind) ? [[kind, spec]] : [];
-  });
+  return [...log.entries, ...emissionEntries(), ...claimEntries()].flatMap(
+    (bytes): [Kind, object][] => {
+      const { kind, spec } = parseEntry(bytes);
+      if (kind === 'genesis')
+        return [
+          [kind, spec],
+          [kind, { ...spec, policy: testPolicy() }],
+        ];
+      return isKnownKind(kind) ? [[kind, spec]] : [];
+    },
+  );
 }
 
 /** What happens to units 3 and 4, in every form. */
@@ -95,6 +98,22 @@ function enterTrade(log: LogBuilder): void {
   const paid = { accept, account: 'solar', items, reference: 'payment 1' };
   log.enter('settle', { ...paid, ...log.once() });
   log.enter('withdraw', { items, reason: 'because', evidence, ...log.once() });
+}
+
+/** A claim, and both ways in which one is undone. */
+function claimEntries(): readonly Uint8Array[] {
+  const log = createClaimLog();
+  cancelFor(log, [{ series: 'energy/solar', from: 1, to: 9 }]);
+  const [first, second] = [
+    { series: 'energy/solar', from: 1, to: 5, hour: testStartS, point: 'mill' },
+    { series: 'energy/solar', from: 6, to: 9, hour: testStartS, point: 'mill' },
+  ];
+  claim(log, [first, second]);
+  log.enter('unclaim', { account: 'factory', items: [second], ...log.once() });
+  const { ref: restsOn } = took(log, testStartS, 0);
+  log.enter('unclaim', { items: [first], restsOn });
+  expect([...log.state.violations.values()]).toEqual([]);
+  return log.entries.filter((bytes) => decodeUtf8(bytes).includes('claim"'));
 }
 
 /** Factors, and records of both ways in which emissions are known, one of them with substitutes. */
@@ -198,14 +217,14 @@ describe('the spec of each kind', () => {
 
   it('carries a nonce and an end wherever it is signed', () => {
     for (const [kind, spec] of all) {
-      expect('nonce' in spec && 'notAfter' in spec, kind).toBe(!unsignedKinds.has(kind));
-      if (!unsignedKinds.has(kind))
+      expect('nonce' in spec && 'notAfter' in spec, kind).toBe(!isUnsigned(kind, spec));
+      if (!isUnsigned(kind, spec))
         expect(parses(kind, bent(spec, ['nonce'], undefined))).toBe(false);
     }
   });
 
   it('knows no kind by the name of a prototype’s member', () => {
-    for (const name of ['constructor', 'toString', '__proto__', 'claim']) {
+    for (const name of ['constructor', 'toString', '__proto__', 'charge']) {
       expect(isKnownKind(name)).toBe(false);
     }
   });

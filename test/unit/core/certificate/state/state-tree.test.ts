@@ -51,7 +51,9 @@ function naiveRoot(leaves: readonly Uint8Array[]): Uint8Array {
 }
 
 function naiveLeaf({ series, from, to, index, pieces }: Seen): Uint8Array {
-  const inner = pieces.map((piece) => canonicalBytes({ ...piece }));
+  const inner = pieces.map(({ from: first, to: last, owner, state, lastIndex }) =>
+    canonicalBytes({ from: first, lastIndex, owner, state, to: last }),
+  );
   return canonicalBytes({ from, index, pieces: toHex(naiveRoot(inner)), series, to });
 }
 
