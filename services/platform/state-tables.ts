@@ -3,7 +3,13 @@ import { concat, decodeUtf8, utf8 } from '#core/bytes.ts';
 import type { FactorRow } from '#core/energy/emissions/factor-set.ts';
 import type { Table } from '#core/certificate/state/rows.ts';
 import type { IssuedRange } from '#core/certificate/state/series.ts';
-import type { EmissionState, HourState, LogTables } from '#core/certificate/state/tables.ts';
+import type {
+  AcceptState,
+  EmissionState,
+  HourState,
+  LogTables,
+  OfferState,
+} from '#core/certificate/state/tables.ts';
 
 /** The tables of a log's state as rows of bytes by text, one key space for all of them. */
 
@@ -21,6 +27,8 @@ export function tablesOn(access: RowAccess): LogTables {
     emissionsOf: (plant) => table(access, byNumber(`emission/${plant}/`), json<EmissionState>()),
     factorRows: table(access, byNumber('factors/'), json<readonly FactorRow[]>()),
     nonces: table(access, (key: string) => `nonce/${key}`, presence),
+    offers: table(access, byNumber('offer/'), json<OfferState>()),
+    accepts: table(access, byNumber('accept/'), json<AcceptState>()),
     ranges: table(access, byNumber('range/'), json<IssuedRange>()),
     placesOf: (series) => table(access, byNumber(`place/${series}/`), json<number>()),
     tilesOf: (level) => table(access, byNumber(`tile/${level}/`), asItIs),

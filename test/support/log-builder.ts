@@ -8,8 +8,8 @@ import type { Item } from '#core/certificate/specs/parts.ts';
 import type { SpecOf } from '#core/certificate/kinds.ts';
 import type { Rules } from '#core/certificate/specs/log.ts';
 import type { Range } from '#core/certificate/specs/parts.ts';
-import { certificatesOf, nextUnitOf } from '#core/certificate/rules/hours.ts';
-import { planCorrection, planIssue } from '#core/certificate/rules/hours.ts';
+import { certificatesOf, nextUnitOf } from '#core/certificate/rules/movement.ts';
+import { planCorrection, planIssue } from '#core/certificate/rules/movement.ts';
 import { accountKeyAt, emptyState } from '#core/certificate/state/state.ts';
 import type { LogState, PlantState } from '#core/certificate/state/state.ts';
 import type { Alg } from '#core/keys.ts';
@@ -43,11 +43,11 @@ export const testRules: Rules = {
   eligibleSources: ['solar', 'wind', 'hydro'],
   futureS: 120,
   kinds: [
-    ...['account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze', 'hour'],
+    ...['accept', 'account', 'account-key', 'cancel', 'decision', 'exchange', 'fork', 'freeze'],
     ...['emission', 'emission-correction', 'factors'],
-    ...['hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'log-close', 'log-key'],
-    ...['meter', 'meter-change', 'plant', 'plant-change', 'policy', 'rules', 'state', 'unfreeze'],
-    'void',
+    ...['hour', 'hour-correction', 'ingestion-key', 'issuer-key', 'key', 'key-end', 'lock'],
+    ...['log-close', 'log-key', 'meter', 'meter-change', 'offer', 'plant', 'plant-change'],
+    ...['policy', 'refuse', 'rules', 'settle', 'state', 'unfreeze', 'unlock', 'void', 'withdraw'],
   ],
   lateAfterS: 45 * dayS,
   version: 1,
@@ -158,6 +158,10 @@ export function createLog({
       case 'account-key':
         return spec.cause === 'loss' ? issuing() : acting(named('account'));
       case 'cancel':
+      case 'offer':
+      case 'accept':
+      case 'refuse':
+      case 'settle':
         return acting(named('account'));
       case 'issuer-key':
         return [...issuing(), ...keySigners(spec.add)];

@@ -51,7 +51,7 @@ export function dayChapter(entries: readonly DayEntry[]): string {
     return [`**${index}, ${clock}, \`${kind}\`.** ${said}`, fence(`entry-${name}`, jcs)];
   });
   return [
-    'A log with entries of every kind, as ingestion and ledger wrote it on the first day of 2026 and in the first minutes of the next (all times are UTC): a solar plant with an auxiliary meter, and a mill whose consumption is committed. Each sentence tells what happened and which register values the figures come from. The same entries are in `test/vectors/worked-day.json`.',
+    'A log with entries of most kinds, as ingestion and ledger wrote it on the first day of 2026 and in the first minutes of the next (all times are UTC): a solar plant with an auxiliary meter, and a mill whose consumption is committed. Each sentence tells what happened and which register values the figures come from. The same entries are in `test/vectors/worked-day.json`.',
     'Index, leaf hash, and the name of the example below:',
     fence('worked-day', dayList(entries)),
     ...paragraphs,

@@ -52,6 +52,13 @@ export function concernedBy(
     case 'emission-correction':
     case 'factors':
     case 'cancel':
+    case 'offer':
+    case 'accept':
+    case 'refuse':
+    case 'settle':
+    case 'lock':
+    case 'unlock':
+    case 'withdraw':
     case 'void':
       return undefined;
   }

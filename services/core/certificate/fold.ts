@@ -11,12 +11,15 @@ import { account, accountKey, key, keyEnd, plant, plantChange } from './rules/re
 import { exchange, meter, meterChange } from './rules/meters.ts';
 import { hour, hourCorrection } from './rules/hours.ts';
 import { emission, emissionCorrection, factors } from './rules/emissions.ts';
+import { lock, unlock } from './rules/holds.ts';
 import { cancel } from './rules/life.ts';
 import { genesis, ingestionKey, issuerKey, logClose, logKey, policy, rules } from './rules/log.ts';
 import { decision, fork, freeze, unfreeze, voided } from './rules/oversight.ts';
 import type { Effect, Place, Requirement, Rule } from './rules/rule.ts';
 import { genesisOf, issuers } from './rules/rule.ts';
+import { withdraw } from './rules/revoke.ts';
 import { isNextState, state as stateRule } from './rules/state.ts';
+import { accept, offer, refuse, settle } from './rules/trade.ts';
 import type { LogState } from './state/state.ts';
 
 /**
@@ -26,6 +29,7 @@ import type { LogState } from './state/state.ts';
 
 type RuleTable = { readonly [K in Kind]: Rule<K> };
 const ruleOf: RuleTable = {
+  accept,
   account,
   'account-key': accountKey,
   cancel,
@@ -43,17 +47,23 @@ const ruleOf: RuleTable = {
   'issuer-key': issuerKey,
   key,
   'key-end': keyEnd,
+  lock,
   'log-close': logClose,
   'log-key': logKey,
   meter,
   'meter-change': meterChange,
+  offer,
   plant,
   'plant-change': plantChange,
   policy,
+  refuse,
   rules,
+  settle,
   state: stateRule,
   unfreeze,
+  unlock,
   void: voided,
+  withdraw,
 };
 
 /** A kind that the rules in force name but this program does not know: nothing can be said. */
@@ -266,8 +276,7 @@ function takeSignatures(
   body: IssuingBody,
   { given, signatures }: { given: Map<string, Jws>; signatures: 'verify' | 'trust' },
 ): void {
-  const candidates = 'key' in requirement ? [requirement.key] : body.issuers;
-  const needed = 'key' in requirement ? 1 : body.threshold;
+  const { candidates, needed, who } = signersFor(requirement, body);
   let found = 0;
   for (const candidate of candidates) {
     const jws = given.get(candidate.kid);
@@ -276,10 +285,19 @@ function takeSignatures(
     given.delete(candidate.kid);
     found++;
   }
-  if (found < needed) {
-    const who = 'key' in requirement ? `key ${requirement.key.kid}` : 'the issuing body';
-    throw new Refused('auth', `not signed by ${who}`);
+  if (found < needed) throw new Refused('auth', `not signed by ${who}`);
+}
+
+function signersFor(
+  requirement: Requirement,
+  body: IssuingBody,
+): { candidates: readonly PublicKey[]; needed: number; who: string } {
+  if ('issuers' in requirement) {
+    return { candidates: body.issuers, needed: body.threshold, who: 'the issuing body' };
   }
+  const candidates = 'key' in requirement ? [requirement.key] : requirement.anyOf;
+  const who = candidates.map(({ kid }) => `key ${kid}`).join(' or ');
+  return { candidates, needed: 1, who };
 }
 
 /** `prev` chains every hour entry that names the plant, also void ones, so that a void breaks no chain. */

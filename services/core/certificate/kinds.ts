@@ -24,9 +24,19 @@ import {
   plantSpec,
 } from './specs/register.ts';
 import { stateSpec } from './specs/state.ts';
+import {
+  acceptSpec,
+  lockSpec,
+  offerSpec,
+  refuseSpec,
+  settleSpec,
+  unlockSpec,
+  withdrawSpec,
+} from './specs/trade.ts';
 
 /** Every kind that this version of the program can judge. */
 export const specOf = {
+  accept: acceptSpec,
   account: accountSpec,
   'account-key': accountKeySpec,
   cancel: cancelSpec,
@@ -44,17 +54,23 @@ export const specOf = {
   'issuer-key': issuerKeySpec,
   key: keySpec,
   'key-end': keyEndSpec,
+  lock: lockSpec,
   'log-close': logCloseSpec,
   'log-key': logKeySpec,
   meter: meterSpec,
   'meter-change': meterChangeSpec,
+  offer: offerSpec,
   plant: plantSpec,
   'plant-change': plantChangeSpec,
   policy: policySpec,
+  refuse: refuseSpec,
   rules: rulesSpec,
+  settle: settleSpec,
   state: stateSpec,
   unfreeze: unfreezeSpec,
+  unlock: unlockSpec,
   void: voidSpec,
+  withdraw: withdrawSpec,
 } as const;
 
 export type Kind = keyof typeof specOf;

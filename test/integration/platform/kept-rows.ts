@@ -4,7 +4,12 @@ import { ClassicLevel } from 'classic-level';
 import { expect } from 'vitest';
 import { decodeUtf8, toHex, utf8 } from '#core/bytes.ts';
 import type { StateStore } from '#core/certificate/state/state-store.ts';
-import type { HourState, LogTables } from '#core/certificate/state/tables.ts';
+import type {
+  AcceptState,
+  HourState,
+  LogTables,
+  OfferState,
+} from '#core/certificate/state/tables.ts';
 
 /** Rows by which a store can be seen to be as of one `keep`: some are new with each, some replaced. */
 
@@ -16,6 +21,7 @@ const hourOf = (keep: number, row: number): HourState => ({
   ref: { index: keep, leafHash: `${row}`.padStart(64, '0') },
   quality: row % 2 === 0 ? 'measured' : undefined,
   certifiedWh: row,
+  revokedWh: keep,
   issued: [{ from: row + 1, to: row + 9 }],
   versions: [keep, row],
 });
@@ -39,6 +45,15 @@ const rangeOf = (keep: number, row: number) => ({
   ],
 });
 
+const items = [{ series: 'energy/p', from: 1, to: 9 }];
+const offerOf = (keep: number, row: number): OfferState => ({
+  ...{ leafHash: `${row}`, account: 'ö', counterparty: 'q', items },
+  terms: { currency: 'EUR', payBy: keep, priceMinor: row },
+});
+const acceptOf = (keep: number, row: number): AcceptState => ({
+  ...{ leafHash: `${row}`, account: 'q', offer: row, items, payBy: keep },
+});
+
 const tileOf = (keep: number): Uint8Array => Uint8Array.from({ length: 32 }, (_, i) => keep + i);
 
 /** Sets the rows of the `keep`th time, from 1. */
@@ -50,6 +65,8 @@ export function setRows(tables: LogTables, keep: number): void {
     tables.emissionsOf('p').set(row, emissionOf(keep, row));
     tables.factorRows.set(row, factorRowsOf(row));
     tables.ranges.set(row, rangeOf(keep, row));
+    tables.offers.set(row, offerOf(keep, row));
+    tables.accepts.set(row, acceptOf(keep, row));
     tables.placesOf('energy/p').set(row, row + 7);
     tables.tilesOf(0).set(row, tileOf(row));
   }
@@ -79,12 +96,17 @@ export function expectRows(tables: LogTables, keeps: number): void {
       emission: tables.emissionsOf('p').get(row),
       factors: tables.factorRows.get(row),
       range: tables.ranges.get(row),
+      offer: tables.offers.get(row),
+      accept: tables.accepts.get(row),
       place: tables.placesOf('energy/p').get(row),
       tile: plain(tables.tilesOf(0).get(row)),
     };
-    const due = { nonce: true, hour: hourOf(keep, row), range: rangeOf(keep, row), place: row + 7 };
-    const emitted = { emission: emissionOf(keep, row), factors: factorRowsOf(row) };
-    expect(found).toEqual({ ...due, ...emitted, tile: plain(tileOf(row)) });
+    const due = {
+      ...{ nonce: true, hour: hourOf(keep, row), range: rangeOf(keep, row), place: row + 7 },
+      ...{ offer: offerOf(keep, row), accept: acceptOf(keep, row) },
+      ...{ emission: emissionOf(keep, row), factors: factorRowsOf(row) },
+    };
+    expect(found).toEqual({ ...due, tile: plain(tileOf(row)) });
   }
   for (let row = end; row < end + 2 * rowsOfKeep; row++) {
     expect(tables.nonces.has(`kid ${row}`)).toBe(false);
@@ -92,6 +114,7 @@ export function expectRows(tables: LogTables, keeps: number): void {
     expect(tables.emissionsOf('p').get(row)).toBeUndefined();
     expect(tables.factorRows.get(row)).toBeUndefined();
     expect(tables.ranges.get(row)).toBeUndefined();
+    expect(tables.offers.has(row) || tables.accepts.has(row)).toBe(false);
     expect(tables.placesOf('energy/p').has(row)).toBe(false);
     expect(tables.tilesOf(0).get(row)).toBeUndefined();
   }

@@ -149,7 +149,8 @@ describe('when a sealed hour is corrected', () => {
     if (planned.action !== 'seal') throw new Error('not sealed');
     const { facts } = planned;
     const ref = { index: 9, leafHash: '00' };
-    const hourState = { ref, quality: facts.quality, certifiedWh: 0, issued: [], versions: [9] };
+    const nothing = { certifiedWh: 0, revokedWh: 0, issued: [] };
+    const hourState = { ref, quality: facts.quality, ...nothing, versions: [9] };
     state.plants.get('p1')?.hours.set(t0, hourState);
     const latest: LatestHour = { ...facts, plantId: 1, entryIndex: 9, time, complete: isComplete };
     return { state, latest };

@@ -20,13 +20,20 @@ const rememberedLimit = 32 * 1024 * 1024;
 
 /** Kinds that change nothing of what an hour is judged by. Of a kind not named here, anything may. */
 const harmless: ReadonlySet<string> = new Set([
+  'accept',
   'account',
   'account-key',
   'cancel',
   'hour',
   'hour-correction',
+  'lock',
+  'offer',
+  'refuse',
+  'settle',
   'state',
+  'unlock',
   'void',
+  'withdraw',
 ]);
 
 export function createRegisterViews(

@@ -131,7 +131,9 @@ function verifyEntries(
 }
 
 const hourKinds: ReadonlySet<string> = new Set(['hour', 'hour-correction']);
-const lifeKinds: ReadonlySet<string> = new Set(['cancel']);
+const lifeKinds: ReadonlySet<string> = new Set([
+  ...['accept', 'cancel', 'lock', 'offer', 'refuse', 'settle', 'unlock', 'withdraw'],
+]);
 const isHour = (kind: string): boolean => hourKinds.has(kind);
 const isRegisterKind = (kind: string): boolean => !isHour(kind) && !lifeKinds.has(kind);
 

@@ -3,113 +3,24 @@ import { hourSeconds } from '../../energy/hours.ts';
 import { emissionRuleOf } from '../emission-record.ts';
 import type { SpecOf } from '../kinds.ts';
 import type { Range } from '../specs/parts.ts';
-import { issuedRangesOf, lastUnit, noSeries, piecesWithin } from '../state/series.ts';
-import { quantity, unitsToWithdraw, type Series } from '../state/series.ts';
+import { issuedRangesOf, piecesWithin, quantity } from '../state/series.ts';
 import { changeUnits, issueUnits } from '../state/state-tree.ts';
 import { seriesOfPlant, type PlantState } from '../state/state.ts';
 import type { HourState } from '../state/tables.ts';
+import {
+  isOwn,
+  nextUnitOf,
+  planCorrection,
+  planIssue,
+  seriesIn,
+  type Movement,
+} from './movement.ts';
 import { genesisOf, plantOf, sameRef, type Effect, type Place, type Rule } from './rule.ts';
 
 /** The rules of sealing, issuing and correcting (D4.3). */
 
 type OpenHour = Extract<SpecOf<'hour'>, { certificates: object }>;
 type OpenCorrection = Extract<SpecOf<'hour-correction'>, { certificates: object }>;
-
-/** What an hour's latest version certifies, and what an entry therefore has to move. Wh. */
-export interface Movement {
-  readonly certifiedWh: number;
-  readonly issuedWh: number;
-  readonly nettedWh: number;
-  readonly withdrawn: readonly Range[];
-  readonly deficitWh: number;
-}
-
-/** Only generation from a source that the rules name, at a plant that is not frozen, is certified. */
-function mayCertify(plant: PlantState, place: Place): boolean {
-  const { eligibleSources } = genesisOf(place).rules;
-  const { type, source } = plant.spec;
-  return type === 'production' && !plant.frozen && eligibleSources.includes(source);
-}
-
-/** What a first `hour` moves: everything it certifies, less what the plant owes (D4.3). */
-export function planIssue(
-  plant: PlantState,
-  hour: Pick<OpenHour, 'generation' | 'quality'>,
-  place: Place,
-): Movement {
-  const certifies = mayCertify(plant, place) && hour.quality !== 'disputed';
-  return increase(plant, 0, certifies ? hour.generation : 0);
-}
-
-function increase(plant: PlantState, before: number, after: number): Movement {
-  const nettedWh = Math.min(plant.deficitWh, after - before);
-  return {
-    certifiedWh: after,
-    issuedWh: after - before - nettedWh,
-    nettedWh,
-    withdrawn: [],
-    deficitWh: plant.deficitWh - nettedWh,
-  };
-}
-
-function unmoved(plant: PlantState, certifiedWh: number): Movement {
-  return { certifiedWh, issuedWh: 0, nettedWh: 0, withdrawn: [], deficitWh: plant.deficitWh };
-}
-
-/**
- * What a correction moves (D4.3): an increase within `correctWithinS` issues the difference; a
- * decrease withdraws first the plant account's own active units of that hour, highest number first,
- * and what others hold becomes a deficit; a disputed hour moves nothing already issued. Whether the
- * plant may still be certified matters to an increase alone.
- */
-export function planCorrection(
-  plant: PlantState,
-  hour: Pick<OpenHour, 'generation' | 'quality' | 'interval'>,
-  place: Place,
-): Movement {
-  const previous = plant.hours.get(hour.interval.start);
-  const before = previous?.certifiedWh ?? 0;
-  if (hour.quality === 'disputed') return unmoved(plant, before);
-  if (hour.generation >= before) {
-    const end = hour.interval.start + hourSeconds;
-    const inTime = place.time <= end + genesisOf(place).rules.correctWithinS;
-    const certifies = inTime && mayCertify(plant, place);
-    return certifies ? increase(plant, before, hour.generation) : unmoved(plant, before);
-  }
-  const amount = before - hour.generation;
-  const series = seriesIn(place, plant.spec.plant);
-  const issued = (previous?.issued ?? []).flatMap((range) => issuedRangesOf(series, range));
-  const withdrawn = unitsToWithdraw(issued, { owner: plant.spec.account, amount });
-  const taken = withdrawn.reduce((sum, range) => sum + quantity(range), 0);
-  return {
-    certifiedWh: hour.generation,
-    issuedWh: 0,
-    nettedWh: 0,
-    withdrawn,
-    deficitWh: plant.deficitWh + amount - taken,
-  };
-}
-
-/** The `certificates` member that says a movement; a range continues the plant's numbering. */
-export function certificatesOf(
-  movement: Movement,
-  nextUnit: number,
-): { deficit: number; netted: number; issued?: Range } {
-  const { issuedWh, nettedWh, deficitWh } = movement;
-  const base = { deficit: deficitWh, netted: nettedWh };
-  return issuedWh === 0
-    ? base
-    : { ...base, issued: { from: nextUnit, to: nextUnit + issuedWh - 1 } };
-}
-
-export function nextUnitOf(place: Pick<Place, 'state'>, plant: string): number {
-  return lastUnit(seriesIn(place, plant)) + 1;
-}
-
-/** The plant's series as it stands; `issueUnits` creates it with the first range. */
-function seriesIn({ state }: Pick<Place, 'state'>, plant: string): Series {
-  return state.series.get(seriesOfPlant(plant)) ?? noSeries;
-}
 
 /** What both kinds must say rightly: an hour that has ended, and the chain. */
 function requirePlace(spec: SpecOf<'hour'> | SpecOf<'hour-correction'>, place: Place): PlantState {
@@ -184,6 +95,7 @@ export const hour: Rule<'hour'> = {
         ref: place.ref,
         quality: spec.quality,
         certifiedWh: movement.certifiedWh,
+        revokedWh: 0,
         issued: issued === undefined ? [] : [issued],
         versions: [place.ref.index],
         ...knownOf(spec, place),
@@ -206,7 +118,8 @@ function knownOf(
 }
 
 function committedHour({ ref }: Place, before: readonly number[]): HourState {
-  return { ref, quality: undefined, certifiedWh: 0, issued: [], versions: [...before, ref.index] };
+  const nothing = { certifiedWh: 0, revokedWh: 0, issued: [] } as const;
+  return { ref, quality: undefined, ...nothing, versions: [...before, ref.index] };
 }
 
 export const hourCorrection: Rule<'hour-correction'> = {
@@ -234,6 +147,7 @@ export const hourCorrection: Rule<'hour-correction'> = {
         ref: place.ref,
         quality: spec.quality,
         certifiedWh: movement.certifiedWh,
+        revokedWh: previous.revokedWh - movement.revokedWh,
         issued: issued === undefined ? previous.issued : [...previous.issued, issued],
         versions: [...versions, place.ref.index],
         ...knownOf(spec, place),
@@ -261,9 +175,7 @@ function requireOwnWithdrawn(
   let leftWh = decreaseWh;
   let next = 1;
   for (const range of withdrawn) {
-    const own = piecesWithin(series, range).every(
-      ({ owner, state }) => owner === plant.spec.account && state === 'active',
-    );
+    const own = piecesWithin(series, range).every((piece) => isOwn(piece, plant, place));
     const ofThatHour = issuedRangesOf(series, range).every(
       ({ hourStart }) => hourStart === interval.start,
     );
@@ -299,8 +211,10 @@ function move({ plant, spec, movement, place }: Move, certifiedBefore: number): 
   for (const range of withdrawn) plant.withdrawnWh += quantity(range);
   plant.deficitWh = spec.certificates.deficit;
   plant.certifiedWh += movement.certifiedWh - certifiedBefore;
+  plant.revokedWh -= movement.revokedWh + movement.spareWh;
+  plant.spareWh -= movement.spareWh;
   const balance = plant.issuedWh - plant.withdrawnWh - plant.deficitWh;
-  if (!state.partial && balance !== plant.certifiedWh) {
-    throw new Error(`${spec.plant}: issued - withdrawn - deficit is not what is certified`);
+  if (!state.partial && balance !== plant.certifiedWh - plant.revokedWh) {
+    throw new Error(`${spec.plant}: issued - withdrawn - deficit is not certified - revoked`);
   }
 }

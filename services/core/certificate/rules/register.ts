@@ -75,6 +75,8 @@ export const plant: Rule<'plant'> = {
         withdrawnWh: 0,
         deficitWh: 0,
         certifiedWh: 0,
+        revokedWh: 0,
+        spareWh: 0,
       });
       for (const id of officialIds) state.officialIds.set(id, spec.plant);
     };

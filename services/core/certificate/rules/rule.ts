@@ -19,8 +19,11 @@ export interface Place {
   readonly time: number;
 }
 
-/** Who must have signed an entry: the issuing body with its threshold, or a single key. */
-export type Requirement = { readonly issuers: true } | { readonly key: PublicKey };
+/** Who must have signed an entry: the issuing body with its threshold, a single key, or one of several. */
+export type Requirement =
+  | { readonly issuers: true }
+  | { readonly key: PublicKey }
+  | { readonly anyOf: readonly PublicKey[] };
 
 /** Carries out what an entry says. It cannot fail: all that could was checked while planning. */
 export type Effect = () => void;
@@ -70,7 +73,7 @@ export function keyOf({ state }: Place, kid: string): KeyState {
 }
 
 /** The signature of an account by the key that acts for it at that time. */
-export function accountSigns(place: Place, account: string): Requirement {
+export function accountSigns(place: Place, account: string): { readonly key: PublicKey } {
   return { key: accountKeyAt(accountOf(place, account), place.time) };
 }
 

@@ -1,10 +1,11 @@
-import { array, id, instant, object, text } from '../../shape.ts';
-import { itemShape, signed } from './parts.ts';
+import { id, instant, object, text } from '../../shape.ts';
+import { signed } from './parts.ts';
+import { itemsShape } from './trade.ts';
 
 export const cancelSpec = object({
   account: id,
   beneficiary: id,
-  items: array(itemShape, { min: 1, max: 500 }),
+  items: itemsShape,
   period: object({ from: instant, to: instant }),
   purpose: text(256),
   ...signed,

@@ -31,6 +31,8 @@ const rulesMembers = {
   eligibleSources: array(id, { min: 0, max: 64 }),
   /** How the emissions of plants are known (D4.6), one way for a plant; others have no record. */
   emissions: optional(array(emissionRuleShape, { min: 1, max: emissionRulesLimit })),
+  /** So long after the end of its hour a certificate can be used (D4.4); by default for ever. */
+  expireAfterS: optional(integer(0)),
   /** A reading further ahead of its arrival than this is quarantined (D4.1). */
   futureS: integer(0, 86_400),
   kinds: array(pattern('[a-z][a-z-]{0,31}'), hours),

@@ -18,7 +18,14 @@ export const stateLeafShape = object({
   series: seriesShape,
   to: integer(1),
 });
-export const stateNames = ['active', 'cancelled', 'withdrawn'] as const;
+export const stateNames = [
+  'active',
+  'cancelled',
+  'locked',
+  'offered',
+  'reserved',
+  'withdrawn',
+] as const;
 /** A leaf of the tree over the pieces of one range. */
 export const statePieceShape = object({
   from: integer(1),

@@ -2,10 +2,14 @@ import { Refused } from '../../errors.ts';
 import { firstIndex } from '../../first-index.ts';
 import { withdrawnRangesLimit } from '../specs/hours.ts';
 import type { Range } from '../specs/parts.ts';
+import type { stateNames } from '../specs/state.ts';
 import type { Rows } from './rows.ts';
 
-/** What has become of a watt-hour (D4.4); later issues add states, never reuse a name. */
-export type UnitState = 'active' | 'cancelled' | 'withdrawn';
+/**
+ * What entries made of a watt-hour (D4.4). What time alone makes of it, such as an offer that is over,
+ * is no state here: rules/units.ts.
+ */
+export type UnitState = (typeof stateNames)[number];
 
 /** A contiguous part of an issued range whose units have one owner and one state. */
 export interface Piece {
@@ -15,6 +19,10 @@ export interface Piece {
   readonly state: UnitState;
   /** The entry that last changed it. */
   readonly lastIndex: number;
+  /** Index of the `offer` that an offered piece rests on, of the `accept` that a reserved one does. */
+  readonly basis?: number;
+  /** What a locked piece was before, and is again when it is unlocked. */
+  readonly held?: { readonly state: UnitState; readonly basis?: number };
 }
 
 /** A range as an hour issued it. `pieces` cover it without gap or overlap, ascending. */
@@ -105,21 +113,28 @@ function pieceAt(pieces: readonly Piece[], unit: number): number {
   return firstIndex(last, (i) => (pieces[i]?.to ?? 0) >= unit);
 }
 
-/** The parts of pieces that lie inside `range`, ascending. */
-export function piecesWithin(series: Series, range: Range): readonly Piece[] {
-  return issuedRangesOf(series, range).flatMap(({ pieces }) =>
-    pieces.slice(pieceAt(pieces, range.from), pieceAt(pieces, range.to) + 1).map((piece) => ({
-      ...piece,
-      from: Math.max(piece.from, range.from),
-      to: Math.min(piece.to, range.to),
-    })),
-  );
+/** The parts of an issued range's pieces that lie inside `range`, ascending. */
+export function piecesOf({ pieces }: IssuedRange, range: Range): readonly Piece[] {
+  return pieces.slice(pieceAt(pieces, range.from), pieceAt(pieces, range.to) + 1).map((piece) => ({
+    ...piece,
+    from: Math.max(piece.from, range.from),
+    to: Math.min(piece.to, range.to),
+  }));
 }
 
-/** What an entry does to units: a new owner, a new state, or both. */
+/** The parts of pieces that lie inside `range`, ascending. */
+export function piecesWithin(series: Series, range: Range): readonly Piece[] {
+  return issuedRangesOf(series, range).flatMap((issued) => piecesOf(issued, range));
+}
+
+/** What an entry does to units: a new owner, a new state, or both. It is plain data: it is kept. */
 export interface UnitChange {
   readonly owner?: string;
+  /** A piece that becomes `locked` holds what it was. */
   readonly state?: UnitState;
+  readonly basis?: number;
+  /** Gives a locked piece back what it held, instead of a state. */
+  readonly unlock?: true;
   /** The entry that does it. */
   readonly lastIndex: number;
 }
@@ -160,29 +175,38 @@ function splitAndChange(piece: Piece, ranges: readonly Range[], change: UnitChan
   for (const range of ranges) {
     if (from < range.from) parts.push({ ...piece, from, to: range.from - 1 });
     const to = Math.min(piece.to, range.to);
-    parts.push({ ...piece, ...change, from: Math.max(from, range.from), to });
+    parts.push({ ...changedPiece(piece, change), from: Math.max(from, range.from), to });
     from = to + 1;
   }
   if (from <= piece.to) parts.push(from === piece.from ? piece : { ...piece, from });
   return parts;
 }
 
+function changedPiece(piece: Piece, { unlock, ...change }: UnitChange): Piece {
+  if (change.state === undefined && unlock === undefined) return { ...piece, ...change };
+  const { basis, held, ...rest } = piece;
+  if (unlock !== undefined) return { ...rest, ...held, ...change };
+  if (change.state !== 'locked') return { ...rest, ...change };
+  const before = basis === undefined ? { state: piece.state } : { state: piece.state, basis };
+  return { ...rest, ...change, held: before };
+}
+
 /**
- * The units that a decrease of `amount` withdraws (D4.3): the active ones of `owner` in `issued`,
+ * The units that a decrease of `amount` withdraws (D4.3): those in `issued` that `isOwnActive` names,
  * highest number first. Returned ascending, neighbours merged; fewer units when there are no more,
  * or when they lie in more ranges than an entry can hold: else whoever cuts its units small enough
  * could keep a decrease out of the log.
  */
 export function unitsToWithdraw(
   issued: readonly IssuedRange[],
-  { owner, amount }: { owner: string; amount: number },
+  { isOwnActive, amount }: { isOwnActive: (piece: Piece) => boolean; amount: number },
 ): readonly Range[] {
   const taken: { from: number; to: number }[] = [];
   let left = amount;
   const pieces = issued.flatMap(({ pieces: parts }) => parts).toSorted((a, b) => b.from - a.from);
   for (const piece of pieces) {
     if (left === 0) break;
-    if (piece.owner !== owner || piece.state !== 'active') continue;
+    if (!isOwnActive(piece)) continue;
     const count = Math.min(left, quantity(piece));
     const range = { from: piece.to - count + 1, to: piece.to };
     const above = taken.at(-1);

@@ -144,11 +144,14 @@ export interface PlantState {
   /** Ids of its meters, in the order of their entries. */
   readonly meters: string[];
   frozen: boolean;
-  /** Wh; after every entry issued - withdrawn - deficit = certified (D4.3). */
+  /** Wh; after every entry issued - withdrawn - deficit = certified - revoked (D4.3). */
   issuedWh: number;
   withdrawnWh: number;
   deficitWh: number;
   certifiedWh: number;
+  /** What `withdraw` entries took beyond the deficit: of its hours, and `spareWh` (rules/revoke.ts). */
+  revokedWh: number;
+  spareWh: number;
 }
 
 type SpecOfEnd = Infer<typeof meterEndSpec>;

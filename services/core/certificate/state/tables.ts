@@ -2,7 +2,8 @@ import type { FactorRow } from '../../energy/emissions/factor-set.ts';
 import type { KnownHour } from '../../energy/emissions/hour.ts';
 import type { EntryRef } from '../entry.ts';
 import type { Quality } from '../specs/hours.ts';
-import type { Range } from '../specs/parts.ts';
+import type { Item, Range } from '../specs/parts.ts';
+import type { Terms } from '../specs/trade.ts';
 import type { Table } from './rows.ts';
 import type { IssuedRange } from './series.ts';
 
@@ -19,6 +20,9 @@ export interface LogTables {
   readonly factorRows: Table<number, readonly FactorRow[]>;
   /** `${kid} ${nonce}` of every signature that was ever used, and the issuing body's as one (D3.3). */
   readonly nonces: Table<string, true>;
+  /** Every `offer`, and every `accept` of one that has to be paid, by the entry's index. */
+  readonly offers: Table<number, OfferState>;
+  readonly accepts: Table<number, AcceptState>;
   /** Every range that was ever issued, by its place among all of them. */
   readonly ranges: Table<number, IssuedRange>;
   /** The places of a series' ranges, in their order. */
@@ -33,6 +37,8 @@ export interface HourState {
   readonly quality: Quality | undefined;
   /** What of the hour's generation is certified: zero where nothing may be issued. Wh. */
   readonly certifiedWh: number;
+  /** What of that has been taken away by `withdraw` entries, and not by a decrease since. Wh. */
+  readonly revokedWh: number;
   /** Every range that this hour's versions issued. */
   readonly issued: readonly Range[];
   /** Indexes of all versions, ascending. */
@@ -51,6 +57,25 @@ export interface EmissionState {
   readonly versions: readonly number[];
 }
 
+/** What was offered; which of it still is, its pieces say. */
+export interface OfferState {
+  readonly leafHash: string;
+  readonly account: string;
+  readonly counterparty?: string | undefined;
+  readonly items: readonly Item[];
+  readonly terms?: Terms | undefined;
+}
+
+/** What was accepted at a price; which of it is still reserved, its pieces say. */
+export interface AcceptState {
+  readonly leafHash: string;
+  readonly account: string;
+  /** Index of the `offer`. */
+  readonly offer: number;
+  readonly items: readonly Item[];
+  readonly payBy: number;
+}
+
 export function memoryTables(): LogTables {
   const tiles = new Map<number, Map<number, Uint8Array>>();
   return {
@@ -58,6 +83,8 @@ export function memoryTables(): LogTables {
     emissionsOf: () => new Map(),
     factorRows: new Map(),
     nonces: new Map(),
+    offers: new Map(),
+    accepts: new Map(),
     ranges: new Map(),
     placesOf: () => new Map(),
     tilesOf(level) {

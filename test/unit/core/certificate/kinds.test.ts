@@ -39,6 +39,7 @@ function examples(): [Kind, object][] {
   log.hour('solar', testStartS, 10);
   log.cancel('solar', [{ series: 'energy/solar', from: 1, to: 2 }]);
   log.correct('solar', testStartS, 5);
+  enterTrade(log);
   const { ref } = log.enter('hour', hour);
   log.enter('hour-correction', { ...hour, amends: ref, prev: ref });
   log.enter('plant-change', { capacityW: 5, plant: 'solar', schemes: ['one'], ...log.once() });
@@ -73,6 +74,27 @@ function examples(): [Kind, object][] {
       ];
     return isKnownKind(kind) ? [[kind, spec]] : [];
   });
+}
+
+/** What happens to units 3 and 4, in every form. */
+function enterTrade(log: LogBuilder): void {
+  const items = [{ series: 'energy/solar', from: 3, to: 3 }];
+  const evidence = [testHash('evidence')];
+  log.enter('lock', { items, reason: 'because', evidence, ...log.once() });
+  log.enter('unlock', { items, reason: 'because', evidence: [], ...log.once() });
+  const terms = { currency: 'EUR', payBy: log.time + 60, priceMinor: 5000 };
+  const payKey = testKey('payment provider').jwk;
+  const seller = { account: 'solar', counterparty: 'factory', items };
+  const told = { ...terms, payKey, reference: 'invoice 1' };
+  const { ref: offer } = log.enter('offer', { ...seller, terms: told, ...log.once() });
+  log.enter('refuse', { account: 'factory', offer, items, ...log.once() });
+  const { ref: second } = log.enter('offer', { account: 'solar', items, terms, ...log.once() });
+  const buyer = { account: 'factory', offer: second };
+  const accepted = { ...buyer, items, reference: 'order 1', ...log.once() };
+  const { ref: accept } = log.enter('accept', accepted);
+  const paid = { accept, account: 'solar', items, reference: 'payment 1' };
+  log.enter('settle', { ...paid, ...log.once() });
+  log.enter('withdraw', { items, reason: 'because', evidence, ...log.once() });
 }
 
 /** Factors, and records of both ways in which emissions are known, one of them with substitutes. */

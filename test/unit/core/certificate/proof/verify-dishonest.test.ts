@@ -474,12 +474,12 @@ describe('what a part of the log cannot show', () => {
     const made = enrolled();
     const { log } = made;
     const { kinds = [] } = log.state.genesis?.rules ?? {};
-    const rules = { ...log.state.genesis?.rules, kinds: [...kinds, 'offer'], version: 3 };
+    const rules = { ...log.state.genesis?.rules, kinds: [...kinds, 'barter'], version: 3 };
     log.enter('rules', { ...rules, ...log.once() });
     sendHours(made, 1);
     log.time = testStartS + 2 * hourS;
     made.seal('solar', testStartS);
-    expect(() => log.enter('offer', {}, { signedBy: [] })).toThrow('not known');
+    expect(() => log.enter('barter', {}, { signedBy: [] })).toThrow('not known');
     const entries = (some: readonly number[]) => [...some, log.entries.length - 1];
     const verdict = sell(made, { entries });
     expect(verdict.result).toBe('undecided');
@@ -489,6 +489,6 @@ describe('what a part of the log cannot show', () => {
       'unknown',
       'unknown',
     ]);
-    expect(verdict.steps[7]?.reason).toContain('the kind offer is not known');
+    expect(verdict.steps[7]?.reason).toContain('the kind barter is not known');
   });
 });

@@ -7,6 +7,7 @@ import {
   piecesWithin,
   quantity,
   unitsToWithdraw,
+  type Piece,
   type Series,
   type UnitChange,
 } from '#core/certificate/state/series.ts';
@@ -173,7 +174,8 @@ describe('splitting', () => {
 
 describe('withdrawing', () => {
   const due = (made: Series, amount: number) =>
-    spans(unitsToWithdraw([...made.ranges], { owner: 'solar', amount }));
+    spans(unitsToWithdraw([...made.ranges], { isOwnActive, amount }));
+  const isOwnActive = ({ owner, state }: Piece) => owner === 'solar' && state === 'active';
 
   it('takes the highest first and says them in ascending order, neighbours joined', () => {
     expect(due(series(), 0)).toEqual([]);

@@ -27,6 +27,8 @@ function tablesIn(kept: Kept): LogTables {
     emissionsOf: (plant) => table(`emissions of ${plant}`),
     factorRows: table('factor rows'),
     nonces: table('nonces'),
+    offers: table('offers'),
+    accepts: table('accepts'),
     ranges: table('ranges'),
     placesOf: (series) => table(`places of ${series}`),
     tilesOf: (level) => table(`tiles ${level}`),
