@@ -7,6 +7,9 @@ import type { Terminal } from '#platform/terminal.ts';
 import { atDesk, type RegisterOptions } from './entering.ts';
 import { readJson } from './register.ts';
 
+/** In force with the rules: a log may be older than they are. */
+const emissionKinds = ['emission', 'emission-correction', 'factors'];
+
 const rulesFile = array(emissionRuleShape, { min: 0, max: emissionRulesLimit });
 
 /**
@@ -23,7 +26,9 @@ export async function setEmissionRules(
     const { origin } = await desk.ledger.settings();
     const { rules } = await desk.pool.row<{ rules: unknown }>('select rules from log_setting');
     const { emissions: _before, ...kept } = rulesBody.parse(rules);
-    const next = { ...kept, ...(emissions.length > 0 && { emissions }), version: kept.version + 1 };
+    const kinds = [...new Set([...kept.kinds, ...emissionKinds])].sort();
+    const known = emissions.length > 0 && { emissions };
+    const next = { ...kept, ...known, kinds, version: kept.version + 1 };
     const action = { kind: 'rules', origin, spec: { ...next, ...once(desk) } };
     return [await enterAction(desk, signedDraft(action, [await desk.keys.issuer()]))];
   });

@@ -8,7 +8,7 @@ import type { LogTables } from './tables.ts';
 /** A log's state without what lies in its tables, as bytes and back: no published format. */
 
 /** Raised whenever the state or a table changes its form: what another version kept is learnt again. */
-export const stateVersion = 5;
+export const stateVersion = 6;
 
 interface Memory {
   readonly state: Omit<LogState, 'tables' | 'plants' | 'series' | 'stateTree'>;
