@@ -1,7 +1,7 @@
 import { specAs, type SpecOf } from '#core/certificate/kinds.ts';
 import type { Range } from '#core/certificate/specs/parts.ts';
 import { seriesOfPlant } from '#core/certificate/state/state.ts';
-import { announce, type BareNews } from '#platform/news.ts';
+import { announce, newsRangesLimit, type BareNews } from '#platform/news.ts';
 import type { Sql } from '#platform/postgres.ts';
 import type { Folded } from './projections.ts';
 
@@ -50,49 +50,38 @@ function hourNews({ judgement: { ref } }: Folded, spec: HourSpec | CorrectionSpe
   };
 }
 
-/** One piece of news for each series and change; an hour moves units of its own plant alone. */
-function certificateNews({ judgement: { entry, ref } }: Folded): CertificateNews[] {
-  switch (entry?.kind) {
-    case 'hour': {
-      const spec = specAs('hour', entry.spec);
-      if (!('certificates' in spec)) return [];
-      return changes(ref, spec.plant, { issued: present(spec.certificates.issued) });
-    }
-    case 'hour-correction': {
-      const spec = specAs('hour-correction', entry.spec);
-      if (!('certificates' in spec)) return [];
-      const { issued, withdrawn } = spec.certificates;
-      return changes(ref, spec.plant, { issued: present(issued), withdrawn });
-    }
-    case 'cancel': {
-      const series = new Map<string, Range[]>();
-      for (const { series: of, from, to } of specAs('cancel', entry.spec).items) {
-        series.set(of, [...(series.get(of) ?? []), { from, to }]);
-      }
-      return [...series].flatMap(([of, cancelled]) =>
-        changes(ref, of.slice(seriesOfPlant('').length), { cancelled }),
-      );
-    }
-    default:
-      return [];
-  }
-}
+/** What an entry of a kind does to units that it does not issue. */
+const changeOf: Readonly<Record<string, CertificateNews['change']>> = {
+  accept: 'accepted',
+  cancel: 'cancelled',
+  'hour-correction': 'withdrawn',
+  lock: 'locked',
+  offer: 'offered',
+  refuse: 'refused',
+  settle: 'settled',
+  unlock: 'unlocked',
+  withdraw: 'withdrawn',
+};
 
-function present(range: Range | undefined): Range[] {
-  return range === undefined ? [] : [range];
-}
-
-const everyChange = ['withdrawn', 'issued', 'cancelled'] as const;
-
-/** Put together for what has moved alone: nearly every entry moves units in one way only. */
-function changes(
-  { index, leafHash }: Folded['judgement']['ref'],
-  plant: string,
-  moved: Partial<Record<CertificateNews['change'], readonly Range[]>>,
-): CertificateNews[] {
-  return everyChange.flatMap((change) => {
-    const ranges = moved[change];
-    if (ranges === undefined || ranges.length === 0) return [];
-    return [{ index, leafHash, change, plant, series: seriesOfPlant(plant), ranges }];
+/** One piece of news for each series and change, of no more ranges than it may have. */
+function certificateNews({ judgement: { entry, ref, moved = [] } }: Folded): CertificateNews[] {
+  const { index, leafHash } = ref;
+  // What is gone is told before what came.
+  const ordered = moved.toSorted((a, b) => Number(a.isIssue) - Number(b.isIssue));
+  return ordered.flatMap(({ series, ranges, isIssue }) => {
+    const change = isIssue ? 'issued' : changeOf[entry?.kind ?? ''];
+    if (change === undefined) return [];
+    const plant = series.slice(seriesOfPlant('').length);
+    return inParts(ranges).map((part) => ({
+      ...{ index, leafHash, change, plant, series },
+      ranges: part,
+    }));
   });
+}
+
+function inParts(ranges: readonly Range[]): (readonly Range[])[] {
+  const count = Math.ceil(ranges.length / newsRangesLimit);
+  return Array.from({ length: count }, (_, i) =>
+    ranges.slice(i * newsRangesLimit, (i + 1) * newsRangesLimit),
+  );
 }

@@ -2,9 +2,8 @@ import { fromHex } from '#core/bytes.ts';
 import { Fatal } from '#core/errors.ts';
 import type { Judgement } from '#core/certificate/fold.ts';
 import { specAs, specOf, type SpecOf } from '#core/certificate/kinds.ts';
-import type { Range } from '#core/certificate/specs/parts.ts';
 import { type IssuedRange, issuedRangesOf, noSeries } from '#core/certificate/state/series.ts';
-import { seriesOfPlant, type LogState } from '#core/certificate/state/state.ts';
+import type { LogState } from '#core/certificate/state/state.ts';
 import { parseMeterJwk } from '#core/keys.ts';
 import { encodeFramed } from '#core/energy/evidence-file.ts';
 import type { Sql } from '#platform/postgres.ts';
@@ -17,6 +16,7 @@ import type { BundleRow, HourRow, RecordRow } from './hour-store.ts';
 import { endKey, freezeKey, insertGenesis, insertKey, insertMeter } from './register-store.ts';
 import { insertPlant, readPlantIds, updateIngestionKeys, updatePlant } from './register-store.ts';
 import { updateMeter, updateRules } from './register-store.ts';
+import { insertUnitChanges } from './unit-changes.ts';
 
 /** An entry that broke no rule and has just been folded; `facts` where the ledger planned it itself. */
 export interface Folded {
@@ -34,6 +34,7 @@ export async function project(sql: Sql, state: LogState, folded: readonly Folded
   if (hours.length > 0) await projectHours(sql, state, hours);
   await projectBundles(sql, state, folded);
   const judgements = folded.map(({ judgement }) => judgement);
+  await insertUnitChanges(sql, state, judgements);
   await projectEmissions(sql, state, judgements);
 }
 
@@ -278,9 +279,9 @@ async function projectBundles(sql: Sql, state: LogState, folded: readonly Folded
   const changed = new Map<string, { series: string; range: IssuedRange }>();
   const firstNew = folded[0]?.judgement.ref.index ?? 0;
   for (const { judgement } of folded) {
-    for (const { series, range } of changesOf(judgement)) {
+    for (const { series, ranges } of judgement.moved ?? []) {
       const found = state.series.get(series) ?? noSeries;
-      for (const issued of issuedRangesOf(found, range)) {
+      for (const issued of ranges.flatMap((range) => issuedRangesOf(found, range))) {
         changed.set(`${series} ${issued.from}`, { series, range: issued });
       }
     }
@@ -300,33 +301,4 @@ async function projectBundles(sql: Sql, state: LogState, folded: readonly Folded
     cleared.map(({ series, range: { from, to } }) => ({ series, from, to })),
     rows,
   );
-}
-
-/** The units that an entry issues, withdraws or moves. */
-function changesOf({ entry }: Judgement): { series: string; range: Range }[] {
-  switch (entry?.kind) {
-    case 'hour': {
-      const spec = specAs('hour', entry.spec);
-      return 'certificates' in spec ? changesOfHour(spec.plant, spec.certificates) : [];
-    }
-    case 'hour-correction': {
-      const spec = specAs('hour-correction', entry.spec);
-      return 'certificates' in spec ? changesOfHour(spec.plant, spec.certificates) : [];
-    }
-    case 'cancel':
-      return specAs('cancel', entry.spec).items.map(({ series, from, to }) => ({
-        series,
-        range: { from, to },
-      }));
-    default:
-      return [];
-  }
-}
-
-function changesOfHour(
-  plant: string,
-  { issued, withdrawn = [] }: { issued?: Range | undefined; withdrawn?: readonly Range[] },
-): { series: string; range: Range }[] {
-  const ranges = issued === undefined ? withdrawn : [issued, ...withdrawn];
-  return ranges.map((range) => ({ series: seriesOfPlant(plant), range }));
 }

@@ -26,6 +26,7 @@ import { stateCheckpointPath } from './checkpoint-file.ts';
 import type { LogFolder } from './log-folder.ts';
 import { readEntriesByIndex } from './log-store.ts';
 import { readRecords } from './record-store.ts';
+import { readUnitChanges, type UnitChange } from './unit-changes.ts';
 
 /**
  * Collects what proof files are made of (D3.5), as of the published checkpoint, or of the one that ends
@@ -40,6 +41,9 @@ export interface ProofSource {
    */
   readonly collect: (bundle: Item) => Promise<ProofParts>;
 }
+
+/** Changes of a bundle's units that a proof shows; more would not fit into a file anyway. */
+const changesLimit = 10_000;
 
 /** Tiles kept while many certificates are proved; each is 8 KiB at most. */
 const cachedTiles = 1_000;
@@ -66,7 +70,11 @@ export async function openProofSource({
     size: published.size,
     async collect(bundle) {
       const log = await state();
-      const { plant, hour, indexes } = whatConcerns(log, bundle);
+      const changes = await readUnitChanges(pool, bundle, changesLimit + 1);
+      if (changes.length > changesLimit) {
+        throw new Refused('size', `more than ${changesLimit} changes of these units`);
+      }
+      const { plant, hour, indexes } = whatConcerns(log, bundle, changes);
       if (hour >= published.size)
         throw new Failed('not-published', `entry ${hour} is not published yet`);
       const known = indexes.filter((index) => index < published.size);
@@ -161,6 +169,7 @@ const seriesPrefix = seriesOfPlant('');
 function whatConcerns(
   state: LogState,
   bundle: Item,
+  changes: readonly UnitChange[],
 ): { plant: string; hour: number; indexes: number[] } {
   const series = state.series.get(bundle.series);
   const [issued, ...others] = series === undefined ? [] : issuedRangesOf(series, bundle);
@@ -173,13 +182,16 @@ function whatConcerns(
     throw new Refused('series', `no plant of the series ${bundle.series}`);
   }
   const pieces = piecesWithin(series, bundle);
-  const accounts = new Set([found.spec.account, ...pieces.map(({ owner }) => owner)]);
+  const actors = changes.flatMap(({ account, counterparty }) => [account, counterparty]);
+  const owners = pieces.map(({ owner }) => owner);
+  const accounts = new Set([found.spec.account, ...owners, ...actors.filter((id) => id !== null)]);
   const indexes = new Set([
     ...(state.genesis?.entries ?? []),
     ...[...accounts].flatMap((name) => state.accounts.get(name)?.entries ?? []),
     ...found.entries,
     ...(found.hours.get(issued.hourStart)?.versions ?? []),
     ...pieces.map(({ lastIndex }) => lastIndex),
+    ...changes.map(({ entryIndex }) => entryIndex),
   ]);
   return {
     plant: found.spec.plant,

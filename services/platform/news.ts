@@ -58,12 +58,18 @@ const hour = {
   start: instant,
 } as const;
 
+/** An entry may move more: then it is told in parts. */
+export const newsRangesLimit = 500;
+
 const certificates = {
-  change: oneOf('issued', 'withdrawn', 'cancelled'),
+  change: oneOf(
+    ...(['issued', 'withdrawn', 'cancelled', 'offered', 'accepted', 'refused', 'settled'] as const),
+    ...(['locked', 'unlocked'] as const),
+  ),
   index: integer(0),
   leafHash: hashHex,
   plant: id,
-  ranges: array(object({ from: integer(1), to: integer(1) }), { min: 1, max: 500 }),
+  ranges: array(object({ from: integer(1), to: integer(1) }), { min: 1, max: newsRangesLimit }),
   series: pattern('energy/[A-Za-z0-9][A-Za-z0-9._-]{0,63}'),
 } as const;
 

@@ -22,6 +22,7 @@ export interface GenesisTerms {
 const signatureLifeS = 86_400;
 
 const kindsInForce = [
+  'accept',
   'account',
   'account-key',
   'cancel',
@@ -38,17 +39,23 @@ const kindsInForce = [
   'issuer-key',
   'key',
   'key-end',
+  'lock',
   'log-close',
   'log-key',
   'meter',
   'meter-change',
+  'offer',
   'plant',
   'plant-change',
   'policy',
+  'refuse',
   'rules',
+  'settle',
   'state',
   'unfreeze',
+  'unlock',
   'void',
+  'withdraw',
 ];
 
 /** The thresholds of D4. An issuing body changes them by a `rules` entry. */

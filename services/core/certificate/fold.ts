@@ -15,7 +15,7 @@ import { lock, unlock } from './rules/holds.ts';
 import { cancel } from './rules/life.ts';
 import { genesis, ingestionKey, issuerKey, logClose, logKey, policy, rules } from './rules/log.ts';
 import { decision, fork, freeze, unfreeze, voided } from './rules/oversight.ts';
-import type { Effect, Place, Requirement, Rule } from './rules/rule.ts';
+import type { Effect, Moved, Place, Requirement, Rule } from './rules/rule.ts';
 import { genesisOf, issuers } from './rules/rule.ts';
 import { withdraw } from './rules/revoke.ts';
 import { isNextState, state as stateRule } from './rules/state.ts';
@@ -77,6 +77,8 @@ export interface Judgement {
   readonly entry: Entry | undefined;
   /** What it broke; an entry that broke a rule is void and changes nothing (D3.3). */
   readonly violation: { readonly code: string; readonly message: string } | undefined;
+  /** Units that it issued or changed, once it has been folded. */
+  readonly moved?: readonly Moved[];
 }
 
 export interface AdvanceOptions {
@@ -136,8 +138,9 @@ export function applyJudgement(state: LogState, pending: PendingJudgement): Judg
     chainHour(state, entry, ref);
     passState(state, entry, ref);
   }
+  const moved: Moved[] = [];
   if (effect !== undefined) {
-    effect();
+    effect((units) => moved.push(units));
     if (entry !== undefined) {
       state.time = entry.time;
       entriesConcerned(state, entry)?.push(ref.index);
@@ -146,7 +149,7 @@ export function applyJudgement(state: LogState, pending: PendingJudgement): Judg
   if (violation !== undefined) {
     state.violations.set(ref.index, { ...violation, leafHash: ref.leafHash, voided: false });
   }
-  return { ref, entry, violation };
+  return { ref, entry, violation, ...(moved.length > 0 && { moved }) };
 }
 
 /** What every certificate's verification rests on: the rules, and who may sign for log and body. */
@@ -216,9 +219,9 @@ function planKind(kind: Kind, { entry, isWhole }: ReadEntry, place: JudgedPlace)
   }
   const useNonces = planAuth(entry, rule.signers(spec, place), place);
   const effect = rule.plan(spec, place);
-  return () => {
+  return (tell) => {
     useNonces();
-    effect();
+    effect(tell);
   };
 }
 
@@ -230,7 +233,7 @@ function planAuth(
   entry: Entry,
   required: readonly Requirement[],
   { state, ref, signatures, time }: JudgedPlace,
-): Effect {
+): () => void {
   const { nonce, notAfter } = entry.spec as { nonce: string; notAfter: number };
   if (time > notAfter) throw new Refused('expired', 'entered after its notAfter');
   const body = issuingBody(state, entry, ref.index);

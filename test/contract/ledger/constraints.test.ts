@@ -27,6 +27,9 @@ onEachEngine("the database's own rules", (start) => {
 
   const bundle = (from: number, to: number): string =>
     `insert into bundle values ('energy/p1', int8range(${from}, ${to}, '[]'), 5, 0, 'p1', 'active', 5)`;
+  const change = (from: number, to: number, ...[index = 5, other]: [number?, string?]): string =>
+    `insert into unit_change values ('energy/p1', int8range(${from}, ${to + 1}), ${index}, 'offer',
+       'p1', ${other === undefined ? 'null' : `'${other}'`})`;
   const version = (n: number): string =>
     `insert into hour_value select plant_id, start, ${n}, entry_index + 1, time, generation_wh,
        certified_wh, consumption_wh, co2_g, quality, messages, complete, batch_root, meters_root
@@ -71,6 +74,13 @@ onEachEngine("the database's own rules", (start) => {
       `update checkpoint set published_size = tree_size + 1`,
       'checkpoint_check',
     ],
+    ['a change of units changed', `update unit_change set kind = 'x'`, 'unit_change_append_only'],
+    ['a change of units deleted', `delete from unit_change`, 'unit_change_append_only'],
+    ['all changes of units truncated', `truncate unit_change`, 'unit_change_append_only'],
+    ['a change of no units', change(3, 2), 'unit_change_range'],
+    ['a change of a unit below 1', change(0, 0), 'unit_change_range'],
+    ['a change by an entry that is not there', change(1, 1, 999), 'unit_change_entry_index_fkey'],
+    ['an account that deals with itself', change(1, 1, 5, 'p1'), 'unit_change_other'],
     ['an unknown state of certificates', `update bundle set state = 'eaten'`, 'bundle_state_check'],
   ])('refuse %s', async (_what, sql, constraint) => {
     const refused: unknown = await pool.run(sql).then(

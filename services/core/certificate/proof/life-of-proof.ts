@@ -13,6 +13,7 @@ import { decodePath, type Proof, type ProofState } from './proof.ts';
 import type { Quorum } from './quorum-of-proof.ts';
 import { issuedRangesOf, noSeries, type Piece, piecesWithin } from '../state/series.ts';
 import type { LogState } from '../state/state.ts';
+import { unitsText } from './units-text.ts';
 
 /**
  * Step 9: the life of the bundle. What the entries of the file say of its units is compared with what
@@ -27,15 +28,16 @@ export function verifyLife(
   { judgements, state, size }: { judgements: readonly Judgement[]; state: LogState; size: number },
   quorum: () => Quorum,
 ): Finding<undefined> {
-  const told = merged(piecesWithin(state.series.get(bundle.series) ?? noSeries, bundle));
-  const custody = told
-    .filter(({ owner }) => state.accounts.get(owner)?.spec.custody === 'operator')
-    .map(({ owner }) => `the operator keeps the key of ${owner}`)
+  const own = piecesWithin(state.series.get(bundle.series) ?? noSeries, bundle);
+  const told = merged(own);
+  const custody = [...own.map(({ owner }) => owner), ...actorsOf(judgements)]
+    .filter((account) => state.accounts.get(account)?.spec.custody === 'operator')
+    .map((account) => `the operator keeps the key of ${account}`)
     .slice(0, 1);
   const unknown = (why: string): Finding<undefined> => ({
     value: undefined,
     result: 'unknown',
-    reason: [textOf(told, 'were'), why, ...custody].join('; '),
+    reason: [unitsText(state, bundle, 'were'), why, ...custody].join('; '),
   });
   if (shown === undefined)
     return unknown('what else the log says of them only a state proof can tell');
@@ -54,15 +56,17 @@ export function verifyLife(
     return unknown('that the state is right, only an auditing witness of your policy can say');
   if (custody.length > 0) return unknown('nobody but the operator can have signed for it');
   const seen = `state as of ${spec.asOf} entries, seen by a quorum at ${instantText(timeS)}`;
-  return { value: undefined, reason: `${textOf(told, 'are')}; ${seen}` };
+  return { value: undefined, reason: `${unitsText(state, bundle, 'are')}; ${seen}` };
 }
 
-function textOf(pieces: readonly Piece[], verb: 'are' | 'were'): string {
-  return pieces
-    .map(
-      ({ from, to, owner, state }) => `units ${from} to ${to} ${verb} ${state}, owned by ${owner}`,
-    )
-    .join('; ');
+/** Who signed for units: whoever keeps one of their keys could have made up the life from there on. */
+function actorsOf(judgements: readonly Judgement[]): readonly string[] {
+  return judgements.flatMap(({ entry, violation, moved = [] }) => {
+    const isSound = entry !== undefined && violation === undefined;
+    if (!isSound || moved.length === 0) return [];
+    const { account } = entry.spec as { readonly account?: unknown };
+    return typeof account === 'string' ? [account] : [];
+  });
 }
 
 function specOfState({ entry: at }: ProofState, judgements: readonly Judgement[]): SpecOf<'state'> {
@@ -155,7 +159,8 @@ function requireSame(told: readonly Piece[], proved: readonly Piece[], asOf: num
       (run) => run.from <= piece.from && run.to >= piece.to && isAlike(run, piece),
     );
     if (isTold) continue;
-    const what = `${textOf([piece], 'were')} since entry ${piece.lastIndex}`;
+    const { from, to, state, owner } = piece;
+    const what = `units ${from} to ${to} were ${state}, owned by ${owner} since entry ${piece.lastIndex}`;
     throw new Refused('life', `as of ${asOf} entries ${what}: the file leaves something out`);
   }
 }

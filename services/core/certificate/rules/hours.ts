@@ -89,7 +89,7 @@ export const hour: Rule<'hour'> = {
     requireWithinCapacity(plant, spec, place);
     const movement = planIssue(plant, spec, place);
     requireCertificates(spec, movement, place);
-    return () => {
+    return (tell) => {
       const { issued } = spec.certificates;
       const hourState: HourState = {
         ref: place.ref,
@@ -100,7 +100,7 @@ export const hour: Rule<'hour'> = {
         versions: [place.ref.index],
         ...knownOf(spec, place),
       };
-      move({ plant, spec, movement, place }, 0);
+      move({ plant, spec, movement, place, tell }, 0);
       plant.hours.set(start, hourState);
     };
   },
@@ -140,9 +140,9 @@ export const hourCorrection: Rule<'hour-correction'> = {
       const decreaseWh = Math.max(0, previous.certifiedWh - movement.certifiedWh);
       requireOwnWithdrawn(spec, { plant, place, decreaseWh });
     } else requireWithdrawn(spec.certificates.withdrawn, movement.withdrawn);
-    return () => {
+    return (tell) => {
       const { issued } = spec.certificates;
-      move({ plant, spec, movement, place }, previous.certifiedWh);
+      move({ plant, spec, movement, place, tell }, previous.certifiedWh);
       plant.hours.set(start, {
         ref: place.ref,
         quality: spec.quality,
@@ -192,10 +192,11 @@ interface Move {
   readonly spec: OpenHour | OpenCorrection;
   readonly movement: Movement;
   readonly place: Place;
+  readonly tell: Parameters<Effect>[0];
 }
 
 /** Books issued, withdrawn and deficit, and holds the balance of D4.3 after every entry. */
-function move({ plant, spec, movement, place }: Move, certifiedBefore: number): void {
+function move({ plant, spec, movement, place, tell }: Move, certifiedBefore: number): void {
   const { state, ref } = place;
   const series = seriesOfPlant(spec.plant);
   const { issued } = spec.certificates;
@@ -203,10 +204,12 @@ function move({ plant, spec, movement, place }: Move, certifiedBefore: number): 
   if (issued !== undefined) {
     const hourStart = spec.interval.start;
     const owner = plant.spec.account;
+    tell({ series, ranges: [issued], isIssue: true });
     issueUnits(state, { series, range: issued, index: ref.index, hourStart, owner });
     plant.issuedWh += quantity(issued);
   }
   const change = { state: 'withdrawn', lastIndex: ref.index } as const;
+  if (withdrawn.length > 0) tell({ series, ranges: withdrawn, isIssue: false });
   changeUnits(state, { series, ranges: withdrawn }, change);
   for (const range of withdrawn) plant.withdrawnWh += quantity(range);
   plant.deficitWh = spec.certificates.deficit;

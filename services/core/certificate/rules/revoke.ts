@@ -21,8 +21,8 @@ export const withdraw: Rule<'withdraw'> = {
       if (held.piece.state === 'withdrawn') refuseState(held, 'withdrawn');
     });
     const change = changeItems(items, place, { state: 'withdrawn' });
-    return () => {
-      change();
+    return (tell) => {
+      change(tell);
       for (const item of items) revoke(item, place);
     };
   },

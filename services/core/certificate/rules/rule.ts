@@ -2,6 +2,7 @@ import { Refused } from '../../errors.ts';
 import type { PublicKey } from '../../keys.ts';
 import type { EntryRef } from '../entry.ts';
 import type { Kind, SpecOf } from '../kinds.ts';
+import type { Range } from '../specs/parts.ts';
 import { accountKeyAt } from '../state/state.ts';
 import type {
   AccountState,
@@ -25,8 +26,18 @@ export type Requirement =
   | { readonly key: PublicKey }
   | { readonly anyOf: readonly PublicKey[] };
 
-/** Carries out what an entry says. It cannot fail: all that could was checked while planning. */
-export type Effect = () => void;
+/** Units of one series that an entry issued, or gave another owner or state. */
+export interface Moved {
+  readonly series: string;
+  readonly ranges: readonly Range[];
+  readonly isIssue: boolean;
+}
+
+/**
+ * Carries out what an entry says, and tells which units that moves. It cannot fail: all that could was
+ * checked while planning.
+ */
+export type Effect = (tell: (moved: Moved) => void) => void;
 
 /**
  * The rule of one kind (D3.3, D4). `plan` throws Refused with the violation's code, or returns the
@@ -43,7 +54,7 @@ export function sameRef(a: EntryRef | undefined, b: EntryRef | undefined): boole
 
 export const issuers: Requirement = { issuers: true };
 
-export function genesisOf({ state }: Place): Genesis {
+export function genesisOf({ state }: Pick<Place, 'state'>): Genesis {
   if (state.genesis === undefined) throw new Refused('genesis', 'there is no genesis before it');
   return state.genesis;
 }

@@ -48,14 +48,14 @@ export const offer: Rule<'offer'> = {
     const items = judged(spec.items, place);
     requireOwnActive(items, account, place);
     const change = changeItems(items, place, { state: 'offered', basis: ref.index });
-    return () => {
+    return (tell) => {
       const { leafHash } = ref;
       state.tables.offers.set(ref.index, {
         ...{ leafHash, account, items: spec.items },
         ...(counterparty !== undefined && { counterparty }),
         ...(terms !== undefined && { terms }),
       });
-      change();
+      change(tell);
     };
   },
 };
@@ -83,11 +83,11 @@ export const accept: Rule<'accept'> = {
     }
     const { payBy } = offered.terms;
     const change = changeItems(items, place, { state: 'reserved', basis: ref.index });
-    return () => {
+    return (tell) => {
       const { leafHash } = ref;
       const accepted = { leafHash, account, offer: spec.offer.index, items: spec.items, payBy };
       state.tables.accepts.set(ref.index, accepted);
-      change();
+      change(tell);
     };
   },
 };

@@ -4,6 +4,7 @@ import type { Item } from '../specs/parts.ts';
 import { issuedRangesOf, knownParts, piecesOf } from '../state/series.ts';
 import type { IssuedRange, Piece, Series, UnitChange, UnitState } from '../state/series.ts';
 import { changeUnits } from '../state/state-tree.ts';
+import type { LogState } from '../state/state.ts';
 import { genesisOf, type Effect, type Place } from './rule.ts';
 
 /** What all actions on certificates share: which units they name, and what those are by then (D4.4). */
@@ -85,21 +86,37 @@ export function changeItems(
   { state, ref }: Place,
   change: Omit<UnitChange, 'lastIndex'>,
 ): Effect {
-  return () => {
+  return (tell) => {
     for (const [series, ranges] of bySeries(items)) {
+      tell({ series, ranges: ranges.map(({ from, to }) => ({ from, to })), isIssue: false });
       changeUnits(state, { series, ranges }, { ...change, lastIndex: ref.index });
     }
   };
 }
 
+type TimedPiece = Pick<Piece, 'state' | 'basis'>;
+type When = Pick<Place, 'state' | 'time'>;
+
+/** Entry time after which an offered or reserved piece is the seller's and active again. */
+export function payByOf({ state, basis }: TimedPiece, { tables }: LogState): number | undefined {
+  if (basis === undefined) return undefined;
+  const offered = state === 'offered';
+  return offered ? tables.offers.get(basis)?.terms?.payBy : tables.accepts.get(basis)?.payBy;
+}
+
+/** Entry time after which a unit of that hour can no longer be used; undefined where it always can. */
+export function expiryOf(
+  { hourStart }: IssuedRange,
+  when: Pick<Place, 'state'>,
+): number | undefined {
+  const { expireAfterS } = genesisOf(when).rules;
+  return expireAfterS === undefined ? undefined : hourStart + hourSeconds + expireAfterS;
+}
+
 /** What time makes of a piece but for its expiry: offered and reserved units are free after `payBy`. */
-export function timedState(
-  { state, basis }: Pick<Piece, 'state' | 'basis'>,
-  { state: { tables }, time }: Pick<Place, 'state' | 'time'>,
-): UnitState {
-  if (basis === undefined) return state;
-  const payBy =
-    state === 'offered' ? tables.offers.get(basis)?.terms?.payBy : tables.accepts.get(basis)?.payBy;
+export function timedState(piece: TimedPiece, { state: log, time }: When): UnitState {
+  const { state } = piece;
+  const payBy = payByOf(piece, log);
   return payBy !== undefined && time > payBy ? 'active' : state;
 }
 
@@ -107,10 +124,12 @@ export function timedState(
  * What a unit is at an entry's time. Active and offered ones expire; what was reserved in time can
  * still be settled, and what is locked is so whatever its time.
  */
-export function stateAt({ issued, piece }: Held, place: Place): UnitState | 'expired' {
-  const state = timedState(piece, place);
+export function stateAt(
+  { issued, piece }: Pick<Held, 'issued' | 'piece'>,
+  when: When,
+): UnitState | 'expired' {
+  const state = timedState(piece, when);
   if (state !== 'active' && state !== 'offered') return state;
-  const { expireAfterS } = genesisOf(place).rules;
-  if (expireAfterS === undefined) return state;
-  return place.time > issued.hourStart + hourSeconds + expireAfterS ? 'expired' : state;
+  const expiresAt = expiryOf(issued, when);
+  return expiresAt !== undefined && when.time > expiresAt ? 'expired' : state;
 }
