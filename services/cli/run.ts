@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { Failed, Fatal, Refused } from '#core/errors.ts';
 import { exitCodes, type Terminal } from '#platform/terminal.ts';
 import { addCertificates } from './certificate-commands.ts';
+import { addEmissions } from './emission-commands.ts';
 import { addInstallation } from './installation-commands.ts';
 import { addKafka } from './kafka-commands.ts';
 import { addLog } from './log-commands.ts';
@@ -51,6 +52,7 @@ function describeCommands(to: Terminal, done: (code: number) => void): Command {
   addInstallation(program, to, done);
   addLog(program, to, done);
   addCertificates(program, to, done);
+  addEmissions(program, to, done);
   addConsortium(program, to, done);
   addKafka(program, to, done);
   return program;

@@ -34,7 +34,7 @@ export function createEmissionEntries({
   return {
     async enter() {
       const state = await sequencer.state();
-      if (state.genesis === undefined || state.genesis.closed !== undefined) return 0;
+      if (!isPossible(state)) return 0;
       const nowS = Math.max(clock.nowS(), state.time);
       const due = await readDueDays(pool, { after, nowS, limit: daysPerTurn });
       const last = due.at(-1);
@@ -59,6 +59,14 @@ export function createEmissionEntries({
       return outcomes.length - refused.length;
     },
   };
+}
+
+const neededKinds = ['emission', 'emission-correction'];
+
+/** A log may be older than these kinds, and rules may name plants before they are in force. */
+function isPossible({ genesis }: LogState): boolean {
+  if (genesis === undefined || genesis.closed !== undefined) return false;
+  return neededKinds.every((kind) => genesis.rules.kinds.includes(kind));
 }
 
 /** What a due day needs: a record, nothing any more, or something that is not there yet. */

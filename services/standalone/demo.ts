@@ -27,6 +27,7 @@ import { demoPolicy, logVkey, witnessKeys, writePolicyFile } from './demo-witnes
 import { openDatabase, type Database, type Network } from './network.ts';
 import { createProgressView, describeRefused, formatTime, formatWh } from './progress.ts';
 import type { ProgressView } from './progress.ts';
+import { demoEmissions } from './demo-emissions.ts';
 import { genesisDraft } from './genesis.ts';
 import { createProofFiles, type ProofFiles } from './proof-files.ts';
 
@@ -202,7 +203,10 @@ async function enrol(
     throw new Refused('log-lost', `the log of ${folder.path} is not in this database`);
   }
   const drafts = [
-    genesisDraft(parties, nowS, { policy, rules: { stateEveryS: hourS } }),
+    genesisDraft(parties, nowS, {
+      policy,
+      rules: { emissions: demoEmissions, stateEveryS: hourS },
+    }),
     ...plants.flatMap((plant) => enrolmentDrafts(parties, plant, nowS)),
   ];
   for (const outcome of await ledger.submit(drafts)) {

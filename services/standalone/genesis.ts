@@ -1,4 +1,5 @@
 import { signedDraft, type SignedDraft } from '#core/certificate/entry.ts';
+import type { Rules } from '#core/certificate/specs/log.ts';
 import type { Signer } from '#core/signer.ts';
 import { ed25519Type, vkeyOf } from '#core/tlog/note.ts';
 
@@ -13,8 +14,8 @@ export interface LogParties {
 export interface GenesisTerms {
   /** The first witness policy (c2sp.org/tlog-policy); without one nobody else is asked. */
   readonly policy?: string | undefined;
-  /** Where they differ from `defaultRules`. */
-  readonly rules?: Partial<typeof defaultRules>;
+  /** Where they differ from `defaultRules`, and what these leave out. */
+  readonly rules?: Partial<Rules>;
 }
 
 /** The signature under a genesis is good for a day. */

@@ -72,7 +72,11 @@ function said(state: LogState): unknown {
     ...rest,
     plants: [...plants].map(([id, plant]) => [
       id,
-      { ...plant, hours: starts.map((start) => plant.hours.get(start) ?? null) },
+      {
+        ...plant,
+        emissions: plant.emissions.get(t0) ?? null,
+        hours: starts.map((start) => plant.hours.get(start) ?? null),
+      },
     ]),
     stateTree: { ...stateTree, tiles },
   });

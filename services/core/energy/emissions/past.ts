@@ -51,7 +51,7 @@ export interface Ahead {
 /** An outage longer than this has no hour after it. */
 const aheadLimitHours = 8_760;
 
-/** `missing` is the start of a missing hour. Reads to the next valid hour, or to the end of what is known. */
+/** `missing` is the start of the first missing hour of a day's run. Reads to the next valid hour, or to the end of what is known. */
 export function aheadOf(history: HourHistory, missing: number): Ahead {
   let lastMissing = missing;
   const end = missing + aheadLimitHours * hourSeconds;

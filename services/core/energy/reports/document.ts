@@ -3,6 +3,7 @@ import { hashHex, id, instant, integer, object, origin, text, type Infer } from 
 import type { AnnualShare } from './annual-share.ts';
 import type { CancellationFigures } from './cancellation.ts';
 import type { Cell, Table } from './csv.ts';
+import type { EmissionFigures } from './emissions.ts';
 import type { GecLots } from './gec-lots.ts';
 import type { ScoreOfPeriod } from './matched-hours.ts';
 import type { FactorVersion, Scope2 } from './scope2.ts';
@@ -23,6 +24,7 @@ export type ReportHead = Infer<typeof headShape>;
 export interface Figures {
   readonly 'annual-share': AnnualShare;
   readonly cancellation: CancellationFigures;
+  readonly emissions: EmissionFigures;
   readonly 'gec-lots': GecLots;
   readonly 'hourly-score': {
     readonly hours: readonly MatchedHour[];
@@ -70,6 +72,11 @@ export const tableOfReport: {
   'annual-share': ({ exclusions }) =>
     tableOf(['market', 'series', 'procurement', 'reason', 'wh'], exclusions),
   cancellation: ({ units }) => tableOf(['series', 'from', 'to'], units),
+  emissions: ({ hours }) =>
+    tableOf(
+      ['start', 'grams', 'method', 'tier', 'quality', 'validPpm', 'availabilityPpm', 'entry'],
+      hours,
+    ),
   'gec-lots': ({ lots }) =>
     tableOf(
       [

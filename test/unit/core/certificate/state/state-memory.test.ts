@@ -10,6 +10,13 @@ import type { LogTables } from '#core/certificate/state/tables.ts';
 import { proveInclusion } from '#core/tlog/proof.ts';
 import { createBusyLog, snapshot, testHash, testKey, testOrigin } from '#support/log-builder.ts';
 import { testStartS, testVkey, type LogBuilder } from '#support/log-builder.ts';
+import {
+  correctRecord,
+  createEmissionLog,
+  emissionDayS,
+  enterRecord,
+  sealDays,
+} from '#support/emission-log.ts';
 import { testPolicy } from '#support/test-policy.ts';
 
 const hourS = 3600;
@@ -168,6 +175,20 @@ describe('a state that was kept', () => {
     expect(state.stateTree.versions.size).toBeGreaterThan(0);
     expect(state.stateTree.previous.nodes.size).toBeGreaterThan(0);
     await requireSameFromEverySize(log);
+  });
+
+  it('is the same at every size of a log with factors and emission records', async () => {
+    const log = createEmissionLog();
+    sealDays(log, 'wind', { hourOf: (hour) => (hour === 12 ? { validS: 0 } : {}) });
+    sealDays(log, 'solar');
+    for (const plant of ['wind', 'solar']) enterRecord(log, plant);
+    const spec = { co2G: 9, operatingS: 9, validS: 9 };
+    log.correct('wind', testStartS, { generation: 1000, spec });
+    log.void(correctRecord(log, 'wind', { totalG: 1 }));
+    correctRecord(log, 'wind');
+    expect(log.state.factorSets.size).toBe(1);
+    expect(log.state.plants.get('wind')?.emissions.get(emissionDayS)?.versions).toHaveLength(2);
+    await requireSameFromEverySize(log, 5);
   });
 
   it('verifies by its keys what it verified before, and refuses what it refused', () => {

@@ -60,6 +60,30 @@ describe('the emissions of a day', () => {
     expect(open([...times(23, whole(1)), gap], regime)).toBe(false);
   });
 
+  it.each([
+    ['40-cfr-75', 26_280],
+    ['eu-2018-2066', 8_760],
+  ] as const)(
+    'read no more of the past than %s needs, however long an outage is',
+    (regime, most) => {
+      let reads = 0;
+      const day = (of: KnownHour): number => {
+        reads = 0;
+        const lifeFrom = dayStart - 40_000 * hourSeconds;
+        const by = { method: 'measured', regime, maxGramsPerHour: 5000 } as const;
+        const history = (): KnownHour => {
+          reads++;
+          return of;
+        };
+        emissionDay(question([], { by, history, lifeFrom }));
+        return reads;
+      };
+      // The day itself, what is before it, and the year behind it in which the outage may end.
+      expect(day(gap)).toBe(24 + most + 8_759);
+      expect(day(whole(1))).toBe(24);
+    },
+  );
+
   it('refuse what is beyond 2^53', () => {
     const much = Number.MAX_SAFE_INTEGER;
     expect(() => emissionDay(question(times(24, whole(much))))).toThrow(refusing('overflow'));
