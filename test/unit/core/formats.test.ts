@@ -86,7 +86,7 @@ describe('the grammars of FORMATS.md', () => {
 
 /** Kinds that came after the day was written: `kinds.test.ts` has an example of each. */
 const youngerKinds: ReadonlySet<string> = new Set([
-  ...['accept', 'lock', 'offer', 'refuse', 'settle', 'unlock', 'withdraw'],
+  ...['accept', 'claim', 'lock', 'offer', 'refuse', 'settle', 'unclaim', 'unlock', 'withdraw'],
 ]);
 
 describe('the worked day of FORMATS.md', () => {
