@@ -15,7 +15,7 @@ const insertSql = `insert into pending_checkpoint (tree_size, note) values ($1, 
  * `exists`, which under an `or` may be planned as a look at every entry of the log.
  */
 const endsWithState = `
-  (select kind from log_entry where index = tree_size - 1) = 'state'`;
+  (select kind from log_entry where index = tree_size - 1) is not distinct from 'state'`;
 const dueSql = `
   with due as (
     select p.tree_size, p.note from pending_checkpoint p, checkpoint c
