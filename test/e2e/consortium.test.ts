@@ -143,7 +143,7 @@ async function requireAway(
 async function requireRotation(): Promise<void> {
   const before = await size();
   const said = await enter(place, 'key', 'rotate', 'log', '--overlap', '1d');
-  expect(said).toMatch(/log-2\.pem: the next key\nentry \d+: log-key\n/);
+  expect(said).toMatch(/log\+2\.pem: the next key\nentry \d+: log-key\n/);
   // The witnesses know the old key alone, which is good for a day: both have signed.
   expect(await size()).toBeGreaterThan(before);
   expect((await cosigners()).filter((name) => name === origin).length).toBe(2);
