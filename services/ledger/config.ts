@@ -3,9 +3,10 @@ import type { Variables } from '#platform/config.ts';
 import type { ActionLimits } from './action-intake.ts';
 import type { PublisherLimits } from './publish-size.ts';
 import { defaultSealLimits, type SealLimits } from './seal.ts';
+import type { UnclaimLimits } from './unclaims.ts';
 import { defaultWitnessLimits } from './witnesses.ts';
 
-export interface LedgerLimits extends SealLimits, PublisherLimits, ActionLimits {
+export interface LedgerLimits extends SealLimits, PublisherLimits, ActionLimits, UnclaimLimits {
   /** How long the ledger rests when there was nothing to do. */
   readonly pollEveryMs: number;
   /** Groups of hours that one step looks at, at most. */
@@ -20,6 +21,7 @@ export const defaultLedgerLimits: LedgerLimits = {
   keptPendingSizes: 32,
   actionsPerGroup: 500,
   actionsPerStep: 5_000,
+  unclaimsPerStep: 100,
   pollEveryMs: 500,
   groupsPerStep: 1_000,
   retryAfterMs: 2_000,

@@ -4,6 +4,7 @@ import { commitmentOf } from '#core/certificate/commitment.ts';
 import type { EmissionRecord } from '#core/certificate/emission-record.ts';
 import type { EntryRef, SignedDraft } from '#core/certificate/entry.ts';
 import type { HourOpening, Quality } from '#core/certificate/specs/hours.ts';
+import { dueUnclaim } from '#core/certificate/rules/claimed.ts';
 import { certificatesOf, nextUnitOf } from '#core/certificate/rules/movement.ts';
 import { planCorrection, planIssue } from '#core/certificate/rules/movement.ts';
 import type { Place } from '#core/certificate/rules/rule.ts';
@@ -81,6 +82,8 @@ export type Draft =
       readonly count: number;
       readonly root: string;
     }
+  /** What then has to go of the claims against an hour of a site. */
+  | { readonly type: 'unclaim'; readonly point: string; readonly hour: number }
   /** For tests and tools: bytes that nobody judges before they are in the log. */
   | { readonly type: 'unchecked'; readonly bytes: Uint8Array };
 
@@ -116,10 +119,24 @@ export function composeDraft(
       const { asOf, count, root } = draft;
       return { auth: [], kind: 'state', spec: { asOf, count, root } };
     }
+    case 'unclaim':
+      return composeUnclaim(draft, place);
     case 'hour':
       requireCurrent(draft, place);
       return composeHour(draft, place);
   }
+}
+
+function composeUnclaim(
+  hour: { readonly point: string; readonly hour: number },
+  { state }: Pick<Place, 'state'>,
+): Composed {
+  const restsOn = state.plants.get(hour.point)?.hours.get(hour.hour)?.ref;
+  const items = dueUnclaim(state, hour);
+  if (restsOn === undefined || items.length === 0) {
+    throw new Refused('due', `${hour.point}: nothing is claimed beyond what was taken`);
+  }
+  return { auth: [], kind: 'unclaim', spec: { items, restsOn } };
 }
 
 function requireCurrent(

@@ -7,6 +7,7 @@ import { memoryStore, unkeptRowsLimit } from '#core/certificate/state/state-stor
 import type { StateStore } from '#core/certificate/state/state-store.ts';
 import type { Sql } from '#platform/postgres.ts';
 import { readEntries, readEntriesByIndex, readFaults } from './log-store.ts';
+import { readConsumption } from './record-store.ts';
 
 /**
  * The fold over the log that this process follows. The table of entries is the truth: what other
@@ -140,8 +141,13 @@ async function resume(sql: Sql, store: StateStore, nextIndex: number): Promise<L
 async function followPage(sql: Sql, state: LogState, to: number): Promise<void> {
   const from = state.size;
   const faults = await readFaults(sql, from, to);
+  const consumption = await readConsumption(sql, from, to);
   for (const { index, leafHash, data } of await readEntries(sql, from, to)) {
-    const { ref } = advance(state, data, { signatures: 'trust', evidence: faults.get(index) });
+    const { ref } = advance(state, data, {
+      signatures: 'trust',
+      evidence: faults.get(index),
+      consumptionWh: consumption.get(index),
+    });
     if (!equalBytes(fromHex(ref.leafHash), leafHash)) {
       throw new Fatal('leaf-hash', `entry ${index} is not what its hash says`);
     }

@@ -39,6 +39,28 @@ export async function readOpenings(sql: Sql, from: number, to: number): Promise<
   });
 }
 
+const consumptionSql = `
+  select entry_index, opening from hour_record
+  where entry_index >= $1 and entry_index < $2 and opening is not null`;
+
+/** What sites took in the committed hours among the entries [from, to), Wh, by index. */
+export async function readConsumption(
+  sql: Sql,
+  from: number,
+  to: number,
+): Promise<Map<number, number>> {
+  const rows = await sql.rows<{ entry_index: number; opening: unknown }>(consumptionSql, [
+    from,
+    to,
+  ]);
+  return new Map(
+    rows.map(({ entry_index, opening }) => [
+      entry_index,
+      hourOpeningShape.parse(opening).consumption,
+    ]),
+  );
+}
+
 const oneSql = `select records from hour_record where entry_index = $1`;
 
 /** Framed records of one sealed hour. Failed('row-count') when there are none. */

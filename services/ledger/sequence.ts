@@ -150,7 +150,12 @@ async function fold(
       const entry: Entry = { apiVersion: 'hourseal/v1', auth, kind, spec, time: nowS };
       const bytes = encodeEntry(entry);
       // A signed action comes from outside and is parsed from its bytes, as everybody else will.
-      const pending = judgeNext(state, bytes, draft.type === 'action' ? {} : { entry });
+      const pending = judgeNext(state, bytes, {
+        ...(draft.type !== 'action' && { entry }),
+        ...(draft.type === 'hour' && {
+          consumptionWh: draft.committed?.opening.consumption,
+        }),
+      });
       if (pending.violation !== undefined) {
         const { code, message } = pending.violation;
         throw new Refused(code, message);

@@ -22,6 +22,7 @@ import { auditorsOf, settingsOf, type LedgerSettings } from './settings.ts';
 import { openSiteSecrets } from './site-secrets.ts';
 import { createActionIntake, type ActionIntake } from './action-intake.ts';
 import { createStateEntries, type StateEntries } from './state-entries.ts';
+import { createUnclaims, type Unclaims } from './unclaims.ts';
 import type { WitnessUrls } from './witnesses.ts';
 
 export interface LedgerContext {
@@ -103,6 +104,7 @@ export function createLedger(context: LedgerContext): Ledger {
   const sealer = createSealer({ pool, clock, folder, sequencer, secrets, logger, limits });
   const states = createStateEntries({ pool, folder, clock, sequencer, logger });
   const actions = createActionIntake({ pool, clock, sequencer, limits });
+  const unclaims = createUnclaims({ sequencer, logger, limits });
   const emissions = createEmissionEntries({ pool, clock, sequencer, logger });
 
   const step = createStep({
@@ -112,6 +114,7 @@ export function createLedger(context: LedgerContext): Ledger {
     emissions,
     states,
     actions,
+    unclaims,
     folder,
     limits,
     report: () => report({ pool, folder, sequencer, logger, limits }),
@@ -149,6 +152,7 @@ interface StepParts {
   readonly report: () => Promise<number>;
   readonly states: Pick<StateEntries, 'enter'>;
   readonly actions: ActionIntake;
+  readonly unclaims: Unclaims;
   readonly folder: Pick<LogFolder, 'recover' | 'settle'>;
   readonly limits: Pick<LedgerLimits, 'groupsPerStep'>;
 }
@@ -162,6 +166,7 @@ function createStep({
   report,
   states,
   actions,
+  unclaims,
   folder,
   limits,
 }: StepParts): () => Promise<LedgerStep> {
@@ -180,6 +185,7 @@ function createStep({
     await emissions.enter();
     // Whoever acted while hours were sealed does not wait for the next turn.
     await actions.enter();
+    await unclaims.enter();
     await states.enter();
     await signings.end();
     signings.start();

@@ -95,6 +95,8 @@ export interface Examination {
   readonly fault?: Fault;
   readonly unusable?: Unusable;
   readonly seen?: readonly SeenMessage[];
+  /** What a committed hour's opening says that its site took, Wh. */
+  readonly consumptionWh?: number | undefined;
   /** The receipt chains that the entry's meter records state. */
   readonly stated?: readonly { kid: string; throughSeq: number; chain: string }[];
 }
@@ -173,6 +175,7 @@ export function examineHourFiles(
         ...file.quarantined,
       ],
       stated: parsed.flatMap(({ keys }) => keys),
+      consumptionWh: opening?.value.opening.consumption,
     };
   } catch (error) {
     const fault = faultIn(error);

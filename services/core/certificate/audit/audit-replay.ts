@@ -154,10 +154,11 @@ function judge(
   { data, entry, isWhole }: FetchedEntry,
   { examination, voidCode }: { examination: Examination; voidCode: string | undefined },
 ): Judgement | undefined {
-  const { fault, unusable } = examination;
+  const { fault, unusable, consumptionWh } = examination;
   const options = {
     signatures: context.signatures === 'trust' ? 'trust' : 'verify',
     ...(entry !== undefined && { entry, isWhole }),
+    consumptionWh,
   } as const;
   if (unusable === undefined) return advance(state, data, { ...options, evidence: fault });
   const { code, message, isWithheld } = unusable;

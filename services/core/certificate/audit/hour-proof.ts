@@ -46,7 +46,8 @@ export interface HourProver {
 }
 
 /** What the evidence of a right hour shows. */
-export interface HourProof extends Required<Pick<Examination, 'seen' | 'stated'>> {
+export interface HourProof
+  extends Required<Pick<Examination, 'seen' | 'stated'>>, Pick<Examination, 'consumptionWh'> {
   /** Messages in the batch. */
   readonly leaves: number;
 }
@@ -141,23 +142,26 @@ type ProofText = readonly [
   leaves: number,
   seen: readonly (readonly [kid: string, seq: number, hash: string])[],
   stated: HourProof['stated'],
+  consumptionWh: number | null,
 ];
 
 function proofText(found: Examination, leaves: number): string | undefined {
-  const { fault, unusable, seen, stated } = found;
+  const { fault, unusable, seen, stated, consumptionWh = null } = found;
   if (fault !== undefined || unusable !== undefined) return undefined;
   if (seen === undefined || stated === undefined) return undefined;
-  const shown: ProofText = [leaves, seen.map(({ kid, seq, hash }) => [kid, seq, hash]), stated];
+  const told = seen.map(({ kid, seq, hash }) => [kid, seq, hash] as const);
+  const shown: ProofText = [leaves, told, stated, consumptionWh];
   const text = JSON.stringify(shown);
   return text.length <= proofLimitCharacters ? text : undefined;
 }
 
 /** What a `HourProver` said: of our own making, and so believed. */
 export function parseProof(text: string): HourProof {
-  const [leaves, seen, stated] = JSON.parse(text) as ProofText;
+  const [leaves, seen, stated, consumptionWh] = JSON.parse(text) as ProofText;
   return {
     leaves,
     seen: seen.map(([kid, seq, hash]): SeenMessage => ({ kid, seq, hash })),
     stated,
+    ...(consumptionWh !== null && { consumptionWh }),
   };
 }
